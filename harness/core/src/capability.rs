@@ -1,0 +1,29 @@
+//! Powers that a provider of clusters may have. A scenario names the ones it needs and is skipped where one is missing.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// One power over a cluster beyond what its Kubernetes API gives to everybody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Capability {
+    /// Kill the process of a container and keep it from starting again until released.
+    HoldContainer,
+    /// Freeze or stop a node and bring it back.
+    StopNode,
+    /// Delay, lose or cut traffic of nodes and pods.
+    ShapeNetwork,
+    /// Cordon and drain nodes without hurting anybody but the system under test.
+    DrainNodes,
+}
+
+impl fmt::Display for Capability {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::HoldContainer => "hold-container",
+            Self::StopNode => "stop-node",
+            Self::ShapeNetwork => "shape-network",
+            Self::DrainNodes => "drain-nodes",
+        })
+    }
+}

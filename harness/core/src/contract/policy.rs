@@ -1,0 +1,176 @@
+//! Rules around the workloads: budgets, quorums, who may reach whom, quota, autoscaling, ingress, monitoring.
+
+use super::model::{Only, Ref};
+use super::workload::Resources;
+use crate::span::Span;
+use crate::yaml::Located;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// How many members a replicated workload needs to do its work.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Quorum {
+    pub workload: Ref,
+    /// Ready pods that no voluntary disruption may go below.
+    pub min_ready: Located<u32>,
+    pub because: String,
+    pub promise: Ref,
+    #[serde(default)]
+    pub overlays: Only,
+}
+
+/// A PodDisruptionBudget.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Budget {
+    pub name: Located<String>,
+    pub workload: Ref,
+    pub allows: Disruption,
+    pub promise: Ref,
+    #[serde(default)]
+    pub overlays: Only,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Disruption {
+    MinAvailable(u32),
+    MaxUnavailable(u32),
+}
+
+/// Who may reach whom. What is not allowed between two workloads of which one is restricted is denied.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Network {
+    /// Workloads that only listed sources may reach.
+    #[serde(default)]
+    pub restricted_ingress: Vec<Ref>,
+    /// Workloads that may only reach listed destinations.
+    #[serde(default)]
+    pub restricted_egress: Vec<Ref>,
+    pub allow: Vec<Allow>,
+    pub promise: Ref,
+    #[serde(default)]
+    pub overlays: Only,
+}
+
+/// `from` and `to` are workloads, or `dns` or `anywhere`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Allow {
+    pub from: Vec<Ref>,
+    pub to: Vec<Ref>,
+    pub ports: Vec<u16>,
+    /// The row of the document's table.
+    pub reference: String,
+}
+
+/// Peers of the network matrix that are no workloads.
+pub const OUTSIDE_PEERS: [&str; 2] = ["dns", "anywhere"];
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Quota {
+    pub name: Located<String>,
+    pub namespace: Ref,
+    pub hard: BTreeMap<String, String>,
+    #[serde(default)]
+    pub promise: Option<Ref>,
+    #[serde(default)]
+    pub overlays: Only,
+}
+
+/// What a LimitRange gives to containers that ask for nothing.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Limits {
+    pub namespace: Ref,
+    pub default: Resources,
+    #[serde(default)]
+    pub promise: Option<Ref>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Autoscaler {
+    pub workload: Ref,
+    pub min: Located<u32>,
+    pub max: u32,
+    /// Percent of the request.
+    #[serde(default)]
+    pub cpu_percent: Option<u32>,
+    #[serde(default)]
+    pub memory_percent: Option<u32>,
+    #[serde(default)]
+    pub promise: Option<Ref>,
+    #[serde(default)]
+    pub overlays: Only,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Ingress {
+    pub name: Located<String>,
+    #[serde(default)]
+    pub host: Option<String>,
+    #[serde(default)]
+    pub tls: Option<Ref>,
+    pub routes: Vec<Route>,
+    #[serde(default)]
+    pub annotations: BTreeMap<String, String>,
+    #[serde(default)]
+    pub promise: Option<Ref>,
+    #[serde(default)]
+    pub overlays: Only,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Route {
+    pub path: String,
+    pub workload: Ref,
+    pub port: Located<u16>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Monitoring {
+    pub targets: Vec<Target>,
+    pub alerts: Vec<Alert>,
+    /// Metrics that clients of the monitoring rely on.
+    #[serde(default)]
+    pub metrics: Vec<Metric>,
+    #[serde(default)]
+    pub promise: Option<Ref>,
+    #[serde(default)]
+    pub overlays: Only,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Target {
+    pub name: String,
+    pub workload: Ref,
+    pub port_name: String,
+    pub port: Located<u16>,
+    pub path: String,
+    pub interval: Span,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Alert {
+    pub name: String,
+    pub expression: String,
+    pub severity: String,
+    #[serde(rename = "for")]
+    pub lasting: Span,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Metric {
+    pub name: String,
+    pub workload: Ref,
+}

@@ -1,0 +1,261 @@
+//! Everything that happens in a run. `events.jsonl` holds one [`Record`] a line; every report is made from these alone.
+//!
+//! The enum is closed on purpose: a consumer matches it exhaustively, so a new event is a compile error in each of them.
+
+use crate::run::{ExitCode, RunId};
+use crate::scenario::ClusterNeed;
+use crate::seed::Seed;
+use crate::verdict::{Check, Evidence, Figure, Observations, Verdict};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The version of the lines in `events.jsonl`. Raised when a reader of older lines would misunderstand newer ones.
+pub const SCHEMA: u32 = 1;
+
+/// One line of `events.jsonl`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    pub schema: u32,
+    /// Milliseconds since 1970, by the clock of the machine that ran this.
+    pub at_ms: u64,
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+impl Record {
+    pub fn new(at_ms: u64, event: Event) -> Self {
+        Self { schema: SCHEMA, at_ms, event }
+    }
+
+    /// The line, without its line break.
+    ///
+    /// # Errors
+    /// When a value has no form in JSON, such as a number that is not a number.
+    pub fn to_line(&self) -> Result<String, serde_json::Error> {
+        serde_json::to_string(self)
+    }
+
+    /// Reads one line back.
+    ///
+    /// # Errors
+    /// A line of another schema version, or one that is no record, said in one sentence.
+    pub fn from_line(line: &str) -> Result<Self, String> {
+        #[derive(Deserialize)]
+        struct Version {
+            schema: u32,
+        }
+        let version: Version = serde_json::from_str(line).map_err(|error| format!("not an event: {error}"))?;
+        if version.schema != SCHEMA {
+            return Err(format!("schema version {} is not {SCHEMA}, which this program reads", version.schema));
+        }
+        serde_json::from_str(line).map_err(|error| format!("not an event of schema {SCHEMA}: {error}"))
+    }
+}
+
+/// What a run is about, said once at its start.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunHeader {
+    pub run: RunId,
+    pub seed: Seed,
+    pub system: String,
+    pub overlay: String,
+    pub provider: String,
+    /// Names and versions of programs that matter to the result.
+    pub versions: BTreeMap<String, String>,
+    /// The scenarios that will run, in order; with `--repeat` a name has a `#2` suffix and so on.
+    pub scenarios: Vec<String>,
+    /// The command that runs all this again with the same seed.
+    pub again: String,
+}
+
+/// A step of a run that belongs to no scenario.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stage {
+    Packages,
+    Render,
+    Cluster,
+    Prerequisites,
+    Apply,
+    SteadyState,
+    Evidence,
+    Cleanup,
+}
+
+impl Stage {
+    /// What is being done, as progress shows it.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Packages => "install host packages",
+            Self::Render => "render the overlay",
+            Self::Cluster => "bring up the cluster",
+            Self::Prerequisites => "create what must exist first",
+            Self::Apply => "apply the overlay",
+            Self::SteadyState => "wait for the steady state",
+            Self::Evidence => "collect evidence",
+            Self::Cleanup => "clean up",
+        }
+    }
+}
+
+/// A part of a scenario, in the order in which they come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    SteadyState,
+    Control,
+    Inject,
+    Observe,
+    Heal,
+    Recovery,
+    Judge,
+}
+
+impl Phase {
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::SteadyState => "steady state",
+            Self::Control => "workload without the fault",
+            Self::Inject => "inject",
+            Self::Observe => "observe",
+            Self::Heal => "heal",
+            Self::Recovery => "steady state again",
+            Self::Judge => "judge",
+        }
+    }
+}
+
+/// Everything that can happen. `scenario` is always a name from [`RunHeader::scenarios`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "event")]
+pub enum Event {
+    RunStarted(RunHeader),
+    StageStarted {
+        stage: Stage,
+        detail: String,
+    },
+    StageFinished {
+        stage: Stage,
+        took_ms: u64,
+    },
+    /// Something is awaited: said when waiting begins and whenever what was last seen changes.
+    Waiting {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        scenario: Option<String>,
+        what: String,
+        last_seen: String,
+        waited_ms: u64,
+        deadline_ms: u64,
+    },
+    /// Something worth telling that changes nothing.
+    Note {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        scenario: Option<String>,
+        text: String,
+    },
+    ClusterReady {
+        cluster: String,
+        provider: String,
+        kubernetes: String,
+        nodes: Vec<String>,
+    },
+    ScenarioStarted {
+        scenario: String,
+        summary: String,
+        cluster: ClusterNeed,
+        seed: Seed,
+        deadline_ms: u64,
+    },
+    PhaseStarted {
+        scenario: String,
+        phase: Phase,
+    },
+    FaultInjecting {
+        scenario: String,
+        fault: String,
+    },
+    FaultProven {
+        scenario: String,
+        fault: String,
+        evidence: Evidence,
+    },
+    FaultHealed {
+        scenario: String,
+        fault: String,
+        evidence: Evidence,
+    },
+    Measured {
+        scenario: String,
+        figure: Figure,
+    },
+    Checked {
+        scenario: String,
+        check: Check,
+    },
+    ScenarioFinished {
+        scenario: String,
+        verdict: Verdict,
+        observations: Observations,
+        took_ms: u64,
+        /// The command that runs this one again with the same seed.
+        again: String,
+        /// Folder of the evidence, relative to the run's folder.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        evidence: Option<String>,
+    },
+    /// Trouble outside any scenario; set-up or clean-up did not succeed.
+    Trouble {
+        stage: Stage,
+        message: String,
+        hints: Vec<String>,
+    },
+    Interrupted,
+    RunFinished {
+        exit: ExitCode,
+        took_ms: u64,
+    },
+}
+
+/// Makes something of events as they happen: progress on a terminal, a report file. Sees nothing else.
+pub trait Consumer: Send {
+    fn consume(&mut self, record: &Record);
+
+    /// Called once after the last event.
+    ///
+    /// # Errors
+    /// What could not be written, and where.
+    fn finish(&mut self) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_survives_its_line() {
+        let event = Event::ScenarioFinished {
+            scenario: "redis.failover".into(),
+            verdict: Verdict::trouble("lost the cluster"),
+            observations: Observations::default(),
+            took_ms: 12,
+            again: "gauntlet run".into(),
+            evidence: None,
+        };
+        let record = Record::new(5, event);
+        assert_eq!(Record::from_line(&record.to_line().unwrap()).unwrap(), record);
+    }
+
+    #[test]
+    fn a_line_names_its_event_and_schema() {
+        let line = Record::new(5, Event::Interrupted).to_line().unwrap();
+        assert_eq!(line, r#"{"schema":1,"at_ms":5,"event":"interrupted"}"#);
+    }
+
+    #[test]
+    fn a_line_of_another_schema_is_refused() {
+        let error = Record::from_line(r#"{"schema":9,"at_ms":5,"event":"whatever"}"#).unwrap_err();
+        assert_eq!(error, "schema version 9 is not 1, which this program reads");
+    }
+}

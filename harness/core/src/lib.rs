@@ -1,0 +1,37 @@
+//! The domain of Gauntlet, without any I/O: what a deployment promises, what an experiment is, and how it is judged.
+//!
+//! - [`contract`]: `system.yaml`, what a deployment promises, strictly parsed and checked against itself
+//! - [`yaml`], [`problem`], [`suggest`]: parsing with positions, and what a person reads when it fails
+//! - [`scenario`]: what is known of a scenario before it runs, and which ones a command line selects
+//! - [`capability`]: powers that a provider of clusters may have and a scenario may need
+//! - [`verdict`]: evidence and findings, and the verdict that follows from them
+//! - [`event`]: everything that happens in a run; reports are made from nothing else
+//! - [`seed`]: random choices that a run can repeat
+//! - [`run`]: names of runs, and exit codes
+//! - [`history`], [`checkers`]: what clients did and saw, and what that says of the store behind them
+//! - [`trouble`]: what went wrong outside the system under test, and what to do next
+//! - [`span`]: lengths of time as people write them
+
+pub mod capability;
+pub mod checkers;
+pub mod contract;
+pub mod event;
+pub mod history;
+pub mod problem;
+pub mod run;
+pub mod scenario;
+pub mod seed;
+pub mod span;
+pub mod suggest;
+pub mod trouble;
+pub mod verdict;
+pub mod yaml;
+
+pub use capability::Capability;
+pub use contract::Contract;
+pub use event::{Event, Record};
+pub use run::{ExitCode, RunId};
+pub use scenario::{Info, Selection};
+pub use seed::Seed;
+pub use trouble::Trouble;
+pub use verdict::{Check, Evidence, FaultEvidence, Figure, Observations, Outcome, Verdict};

@@ -1,0 +1,97 @@
+//! Contracts as people write them: what is accepted, and what is said about mistakes.
+
+use gauntlet_core::Contract;
+
+const CORDUM: &str = include_str!("../../../scenarios/systems/cordum/system.yaml");
+
+/// Cordum's contract with one text replaced, and everything that is said about it.
+fn mistakes(from: &str, to: &str) -> String {
+    assert!(CORDUM.contains(from), "the contract no longer contains {from:?}");
+    match Contract::parse("system.yaml", &CORDUM.replacen(from, to, 1)) {
+        Ok(_) => panic!("{to:?} was accepted"),
+        Err(problems) => problems.to_string(),
+    }
+}
+
+/// The line on which `text` first stands.
+fn line_of(text: &str) -> usize {
+    CORDUM.lines().position(|line| line.contains(text)).expect("text is in the contract") + 1
+}
+
+#[test]
+fn the_bundled_contract_is_accepted() {
+    if let Err(problems) = Contract::parse("system.yaml", CORDUM) {
+        panic!("{problems}");
+    }
+}
+
+#[test]
+fn overlays_resolve_what_they_override_and_leave_out() {
+    let contract = Contract::parse("system.yaml", CORDUM).unwrap();
+    let production = contract.deployment(None).unwrap();
+    assert_eq!(production.overlay_name, "production");
+    assert_eq!(production.replicas(production.workload("cordum-scheduler").unwrap()), 2);
+    assert!(production.workload("nats").is_none(), "production replaces the single NATS");
+    let base = contract.deployment(Some("base")).unwrap();
+    assert_eq!(base.replicas(base.workload("cordum-scheduler").unwrap()), 1);
+    assert_eq!(base.stores().count(), 0);
+    assert!(contract.deployment(Some("staging")).is_none());
+}
+
+#[test]
+fn mistakes_are_located_and_explained() {
+    for (from, to, expected) in [
+        ("document: cordum.md", "documnt: cordum.md", "unknown key `documnt`\nhint: did you mean `document`?"),
+        (
+            "    kind: StatefulSet",
+            "    kind: StatefullSet",
+            "unknown value `StatefullSet`\nhint: did you mean `StatefulSet`?",
+        ),
+        (
+            "workload: cordum-nats\n    minReady",
+            "workload: cordum-nat\n    minReady",
+            "no workload is called `cordum-nat`\nhint: did you mean `cordum-nats`?",
+        ),
+        ("within: 5m\n  completed", "within: 300\n  completed", "`300` is not a length of time"),
+        (
+            "minAvailable: 4",
+            "minAvailable: 7",
+            "wants 7 pods of `cordum-redis` available, but overlay `production` has 6",
+        ),
+        ("minAvailable: 2", "minAvailable: 1", "lets `cordum-nats` go down to 1 pods, but its quorum is 2"),
+        ("minReady: 2", "minReady: 4", "`cordum-nats` needs 4 ready pods, but overlay `production` has 3"),
+        ("streamReplicas: 3", "streamReplicas: 5", "streams with 5 copies do not fit on 3 servers"),
+        ("replicasPerPrimary: 1", "replicasPerPrimary: 2", "are 9 members, not 6"),
+        ("    default: true\n", "", "exactly one overlay must say `default: true`; 0 do"),
+        (
+            "clientTls: cordum-client-tls",
+            "clientTls: cordum-client",
+            "no certificate's secret is called `cordum-client`",
+        ),
+        ("key: REDIS_PASSWORD}", "key: PASSWORD}", "no key of the secret `cordum-redis-secret` is called `PASSWORD`"),
+        ("probe: {tcp: {port: 4222}}", "probe: {tcp: {port: 4223}}", "is probed on port 4223, which it does not list"),
+        ("promise: quota", "promise: qouta", "no promise is called `qouta`"),
+        ("- id: replicas", "- id: inventory", "a second promise is called `inventory`"),
+        ("doneState: succeeded", "doneState: done", "doneState `done` is not among finalStates"),
+        ("plainLossPercent: 1", "plainLossPercent: 101", "is not between 0 and 100"),
+        ("min: 2, max: 10", "min: 20, max: 10", "scales from 20 up to 10"),
+    ] {
+        let said = mistakes(from, to);
+        assert!(said.contains(expected), "for {to:?} this was said:\n{said}");
+        assert!(said.starts_with("system.yaml:"), "no position for {to:?}:\n{said}");
+    }
+}
+
+#[test]
+fn a_dangling_reference_is_reported_where_it_stands() {
+    let said = mistakes("clientTls: cordum-client-tls", "clientTls: nowhere-at-all");
+    let expected = format!("system.yaml:{}:16: no certificate's secret", line_of("clientTls: cordum-client-tls"));
+    assert!(said.starts_with(&expected), "{said}");
+}
+
+#[test]
+fn every_mistake_is_reported_at_once() {
+    let broken = CORDUM.replace("promise: quota", "promise: a").replace("promise: limits", "promise: b");
+    let problems = Contract::parse("system.yaml", &broken).unwrap_err();
+    assert_eq!(problems.0.len(), 2, "{problems}");
+}
