@@ -1,0 +1,24 @@
+//! What Gauntlet runs inside the cluster: one multi-call program, reached as `gauntlet agent …`.
+//!
+//! - [`workload`]: clients that use the system and record a history.
+//! - [`standin`]: stand-ins for a system's services whose images are not public.
+//! - [`cluster_view`]: what the nodes of a Redis Cluster say of it.
+//! - [`exporter`]: a subset of `redis_exporter`; [`nats_cli`]: a subset of the `nats` command.
+//! - [`probe`]: whether targets can be reached.
+//! - `redis_link`, `nats_link`, `tls`, `http_server`, `lifecycle`, `output`: the edges that these share.
+
+mod cli;
+pub mod cluster_view;
+pub mod exporter;
+mod http_server;
+mod lifecycle;
+pub mod nats_cli;
+mod nats_link;
+mod output;
+pub mod probe;
+mod redis_link;
+pub mod standin;
+mod tls;
+pub mod workload;
+
+pub use cli::dispatch;

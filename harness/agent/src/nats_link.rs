@@ -1,0 +1,108 @@
+//! How to reach NATS: a list of servers, with or without TLS.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
+use async_nats::{Client, ConnectOptions, Event, ServerAddr};
+
+use crate::tls::TlsFiles;
+
+/// Where NATS is and how to be let in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NatsSettings {
+    /// `nats://host:port` or `tls://host:port`, in any number.
+    pub servers: Vec<String>,
+    pub tls: Option<TlsFiles>,
+    /// Replicas of each JetStream stream.
+    pub replicas: usize,
+}
+
+impl NatsSettings {
+    /// From `NATS_URL`, `NATS_TLS_*` and `NATS_JS_REPLICAS`, as `get` gives them.
+    ///
+    /// # Errors
+    /// As [`TlsFiles::from_env`], or a number of replicas that is none.
+    pub fn from_env(get: impl Fn(&str) -> Option<String>) -> Result<Self> {
+        let replicas = match get("NATS_JS_REPLICAS") {
+            Some(text) => text.trim().parse().with_context(|| format!("NATS_JS_REPLICAS is {text:?}, not a number"))?,
+            None => 1,
+        };
+        let servers = get("NATS_URL").unwrap_or_else(|| "nats://nats:4222".into());
+        Ok(Self {
+            servers: servers.split(',').map(|server| server.trim().to_owned()).filter(|s| !s.is_empty()).collect(),
+            tls: TlsFiles::from_env("NATS", get)?,
+            replicas,
+        })
+    }
+
+    /// Connects to one of the servers. The connection heals itself and keeps to the servers given here: those that
+    /// servers tell of are addresses, which no certificate names.
+    ///
+    /// # Errors
+    /// Bad settings, or nobody there who answers.
+    pub async fn connect(&self, name: &str) -> Result<Client> {
+        let servers = self
+            .servers
+            .iter()
+            .map(|server| server.parse::<ServerAddr>().with_context(|| format!("{server:?} is no NATS address")))
+            .collect::<Result<Vec<_>>>()?;
+        let mut options = ConnectOptions::new()
+            .name(name)
+            .connection_timeout(Duration::from_secs(5))
+            .ping_interval(Duration::from_secs(2))
+            .request_timeout(Some(Duration::from_secs(5)))
+            .ignore_discovered_servers()
+            .max_reconnects(None)
+            .reconnect_delay_callback(|attempts| Duration::from_millis((attempts as u64 * 50).min(500)))
+            .event_callback(|event| async move { log(&event) });
+        if let Some(tls) = &self.tls {
+            options = options.require_tls(true).tls_client_config(tls.client_config()?);
+        }
+        options.connect(servers).await.context("nats does not answer")
+    }
+
+    /// A stream as the systems under test want it: on disk, replicated, nothing discarded that was acknowledged.
+    pub fn stream(&self, name: &str, subject: &str) -> Config {
+        Config {
+            name: name.into(),
+            subjects: vec![subject.into()],
+            num_replicas: self.replicas,
+            storage: StorageType::File,
+            retention: RetentionPolicy::Limits,
+            discard: DiscardPolicy::New,
+            duplicate_window: Duration::from_secs(120),
+            ..Config::default()
+        }
+    }
+}
+
+fn log(event: &Event) {
+    match event {
+        Event::Connected => tracing::info!("connected to nats"),
+        event => tracing::warn!("nats: {event}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_are_a_list() {
+        let get = |name: &str| match name {
+            "NATS_URL" => Some("tls://a:4222, tls://b:4222".to_owned()),
+            "NATS_JS_REPLICAS" => Some("3".to_owned()),
+            _ => None,
+        };
+        let settings = NatsSettings::from_env(get).unwrap();
+        assert_eq!(settings.servers, ["tls://a:4222", "tls://b:4222"]);
+        assert_eq!(settings.stream("S", "s.>").num_replicas, 3);
+    }
+
+    #[test]
+    fn replicas_that_are_no_number_are_named() {
+        let error = NatsSettings::from_env(|name| (name == "NATS_JS_REPLICAS").then(|| "three".into())).unwrap_err();
+        assert!(error.to_string().contains("\"three\""));
+    }
+}
