@@ -1,0 +1,29 @@
+//! Clusters: where they come from, and the Kubernetes verbs that the harness needs.
+//!
+//! - [`provider`]: what gives us a cluster, and the powers over its nodes
+//! - [`access`]: a client and what we know of the cluster behind it
+//! - [`progress`]: who is told what is being waited for
+//! - [`render`], [`order`], [`apply`]: from an overlay to objects in the cluster
+//! - [`prerequisites`], [`tls`]: what must exist before
+//! - [`view`], [`ready`]: the live state of the cluster, and whether it is what the contract promises
+//! - [`exec`]: commands in pods, and their logs
+//! - [`nodes`]: cordon, evict, drain
+//! - [`evidence`]: everything a person needs to find a cause, without any secret
+
+pub mod access;
+pub mod apply;
+pub mod evidence;
+pub mod exec;
+pub mod nodes;
+pub mod order;
+pub mod prerequisites;
+pub mod progress;
+pub mod provider;
+pub mod ready;
+pub mod render;
+pub mod tls;
+pub mod view;
+
+pub use access::Access;
+pub use progress::Progress;
+pub use provider::{Cluster, Provider};

@@ -1,0 +1,98 @@
+//! What gives us a cluster, and the powers over its nodes that the Kubernetes API does not give.
+//!
+//! - [`embedded`]: the embedded Kubernetes, the default
+//!
+//! Clusters in Docker and existing clusters are to be further implementations of the same two traits.
+
+pub mod embedded;
+
+use crate::access::Access;
+use async_trait::async_trait;
+use gauntlet_core::contract::workload::Image;
+use gauntlet_core::{Capability, Trouble};
+use std::collections::BTreeSet;
+
+/// A cluster that is wanted.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// Unique on this machine; names it for `cluster list` and `clean`.
+    pub id: String,
+    /// Nodes for the system under test. One more is there for what must not be disturbed.
+    pub workers: u8,
+    /// Where the images of the system come from.
+    pub images: Vec<Image>,
+    /// It outlives this process.
+    pub detached: bool,
+    /// The port of the API on this machine; 0 lets the system choose.
+    pub port: u16,
+}
+
+/// Gives clusters of one kind.
+#[async_trait]
+pub trait Provider: Send + Sync {
+    /// The name that `--cluster` knows it by.
+    fn name(&self) -> &'static str;
+
+    /// Whether this machine can have such a cluster at all; nothing is started.
+    ///
+    /// # Errors
+    /// What is missing, and what to do about it.
+    fn check(&self) -> Result<(), Trouble>;
+
+    /// Brings up a cluster.
+    ///
+    /// # Errors
+    /// Why it could not, and what to do about it.
+    async fn launch(&self, wanted: Wanted) -> Result<Box<dyn Cluster>, Trouble>;
+
+    /// Ids of all clusters there are, dead ones too.
+    ///
+    /// # Errors
+    /// They cannot be listed.
+    fn ids(&self) -> Result<Vec<String>, Trouble>;
+
+    /// Finds a running cluster again; `None` when there is none of that id.
+    ///
+    /// # Errors
+    /// It is there but cannot be reached.
+    async fn find(&self, id: &str) -> Result<Option<Box<dyn Cluster>>, Trouble>;
+
+    /// Removes whatever there is of a cluster, however far its launch had come.
+    ///
+    /// # Errors
+    /// What is left.
+    async fn discard(&self, id: &str) -> Result<(), Trouble>;
+}
+
+/// One running cluster.
+#[async_trait]
+pub trait Cluster: Send + Sync {
+    fn id(&self) -> &str;
+    fn access(&self) -> &Access;
+    fn capabilities(&self) -> BTreeSet<Capability>;
+    /// Nodes that scenarios may disturb.
+    fn workers(&self) -> &[String];
+    /// The node that no scenario disturbs, where there is one.
+    fn quiet_node(&self) -> Option<&str>;
+
+    /// Kills the container's process and keeps it from starting again.
+    ///
+    /// # Errors
+    /// Without [`Capability::HoldContainer`], or when the node refuses.
+    async fn hold_container(&self, namespace: &str, pod: &str, container: &str) -> Result<(), Trouble>;
+
+    /// Lets a held container start again.
+    ///
+    /// # Errors
+    /// As [`Cluster::hold_container`].
+    async fn release_container(&self, namespace: &str, pod: &str, container: &str) -> Result<(), Trouble>;
+
+    /// What the cluster itself has to say, for the evidence.
+    async fn log(&self) -> Option<String>;
+
+    /// Takes the cluster down and everything that belongs to it.
+    ///
+    /// # Errors
+    /// What is left, and how to remove it.
+    async fn shutdown(&self) -> Result<(), Trouble>;
+}

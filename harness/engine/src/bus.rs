@@ -1,0 +1,156 @@
+//! Events to disk and to their consumers: one thread, one order, nobody who emits ever waits.
+
+use gauntlet_core::event::{Consumer, Event, Record};
+use gauntlet_core::trouble::OrTrouble;
+use gauntlet_core::{Trouble, event};
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+enum Message {
+    Event(Box<Record>),
+    End,
+}
+
+/// Where events are sent. Cheap to clone.
+#[derive(Clone)]
+pub struct Emitter {
+    sender: Sender<Message>,
+}
+
+impl Emitter {
+    pub fn emit(&self, event: Event) {
+        // The other side is gone only after `Bus::close`, when nothing is left to tell.
+        let _ = self.sender.send(Message::Event(Box::new(Record::new(now_ms(), event))));
+    }
+}
+
+/// Milliseconds since 1970.
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The thread behind the emitters.
+pub struct Bus {
+    emitter: Emitter,
+    thread: JoinHandle<Vec<String>>,
+}
+
+impl Bus {
+    /// Starts `events.jsonl` at `path` and the consumers.
+    ///
+    /// # Errors
+    /// The file cannot be made.
+    pub fn start(path: &Path, consumers: Vec<Box<dyn Consumer>>) -> Result<Self, Trouble> {
+        let file = File::create(path).or_trouble(|| format!("cannot make {}", path.display()))?;
+        let (sender, receiver) = channel();
+        let name = path.display().to_string();
+        let thread = std::thread::Builder::new()
+            .name("events".to_owned())
+            .spawn(move || consume(&receiver, file, &name, consumers))
+            .or_trouble(|| "cannot start the thread of the events")?;
+        Ok(Self { emitter: Emitter { sender }, thread })
+    }
+
+    pub fn emitter(&self) -> Emitter {
+        self.emitter.clone()
+    }
+
+    /// Waits until everything emitted so far is written and the consumers have finished. Returns what went wrong.
+    pub fn close(self) -> Vec<String> {
+        let _ = self.emitter.sender.send(Message::End);
+        self.thread.join().unwrap_or_else(|_| vec!["a report panicked".to_owned()])
+    }
+}
+
+fn consume(
+    receiver: &Receiver<Message>,
+    mut file: File,
+    name: &str,
+    mut consumers: Vec<Box<dyn Consumer>>,
+) -> Vec<String> {
+    let mut problems = Vec::new();
+    while let Ok(Message::Event(record)) = receiver.recv() {
+        let written = record
+            .to_line()
+            .map_err(|e| e.to_string())
+            .and_then(|line| file.write_all(format!("{line}\n").as_bytes()).map_err(|error| error.to_string()));
+        if let Err(error) = written
+            && problems.is_empty()
+        {
+            problems.push(format!("cannot write {name}: {error}"));
+        }
+        for consumer in &mut consumers {
+            consumer.consume(&record);
+        }
+    }
+    problems.extend(consumers.iter_mut().filter_map(|consumer| consumer.finish().err()));
+    problems
+}
+
+/// Reads the events of a run again.
+///
+/// # Errors
+/// The file cannot be read, or a line of it is no event; the last line may be cut off by a crash.
+pub fn read(path: &Path) -> Result<Vec<Record>, Trouble> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Trouble::input(format!("cannot read {}: {error}", path.display())))?;
+    let mut records = Vec::new();
+    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+    for (n, line) in whole.lines().enumerate() {
+        let record = event::Record::from_line(line)
+            .map_err(|error| Trouble::input(format!("{}:{}: {error}", path.display(), n + 1)))?;
+        records.push(record);
+    }
+    Ok(records)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::{Arc, Mutex};
+
+    struct Remember(Arc<Mutex<Vec<Event>>>);
+
+    impl Consumer for Remember {
+        fn consume(&mut self, record: &Record) {
+            self.0.lock().unwrap().push(record.event.clone());
+        }
+
+        fn finish(&mut self) -> Result<(), String> {
+            Err("no space left".to_owned())
+        }
+    }
+
+    fn note(text: &str) -> Event {
+        Event::Note { scenario: None, text: text.to_owned() }
+    }
+
+    #[test]
+    fn file_and_consumers_see_the_same_events_in_the_same_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.jsonl");
+        let seen = Arc::new(Mutex::new(vec![]));
+        let bus = Bus::start(&path, vec![Box::new(Remember(seen.clone()))]).unwrap();
+        let events: Vec<Event> = (0..50).map(|n| note(&n.to_string())).collect();
+        events.iter().for_each(|event| bus.emitter().emit(event.clone()));
+        assert_eq!(bus.close(), ["no space left"]);
+        assert_eq!(*seen.lock().unwrap(), events);
+        let read: Vec<Event> = read(&path).unwrap().into_iter().map(|record| record.event).collect();
+        assert_eq!(read, events);
+    }
+
+    #[test]
+    fn a_full_disk_is_reported_once() {
+        let bus = Bus::start(Path::new("/dev/full"), vec![]).unwrap();
+        bus.emitter().emit(note("a"));
+        bus.emitter().emit(note("b"));
+        let problems = bus.close();
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert!(problems[0].contains("/dev/full"), "{problems:?}");
+    }
+}

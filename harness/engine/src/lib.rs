@@ -1,0 +1,24 @@
+//! Runs scenarios: one run from its contract to its reports, with every fault journalled and everything cleaned up.
+//!
+//! - [`scenario`]: what a scenario is; [`lab`]: what it works with
+//! - [`bus`]: events to disk and to their consumers, in one order
+//! - [`folder`]: the run's folder of reports, and its record for `gauntlet clean`
+//! - [`plan`]: which scenarios run, and which are skipped and why
+//! - [`setup`]: from an overlay to a system in its steady state
+//! - [`lane`]: scenarios one after the other on clusters
+//! - [`run`]: the whole
+//! - [`clean`]: healing what dead runs left
+
+pub mod bus;
+pub mod clean;
+pub mod folder;
+pub mod lab;
+pub mod lane;
+pub mod plan;
+pub mod run;
+pub mod scenario;
+pub mod setup;
+
+pub use lab::Lab;
+pub use run::{Options, run};
+pub use scenario::Scenario;

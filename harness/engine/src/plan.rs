@@ -1,0 +1,54 @@
+//! Which scenarios run, in which order, and which are skipped and why. Decided before anything is started.
+
+use crate::scenario::Scenario;
+use gauntlet_core::contract::Deployment;
+use gauntlet_core::{Selection, Trouble, suggest};
+
+/// One scenario of a run.
+#[derive(Clone, Copy)]
+pub struct Planned {
+    pub scenario: &'static dyn Scenario,
+    /// Counted from 1, with `--repeat`.
+    pub round: u32,
+}
+
+impl Planned {
+    /// Unique within the run.
+    pub fn name(&self) -> String {
+        let name = self.scenario.info().name;
+        if self.round == 1 { name.to_owned() } else { format!("{name}#{}", self.round) }
+    }
+}
+
+/// The selected scenarios, `repeat` times over.
+///
+/// # Errors
+/// A filter selects nothing, with the name that was probably meant.
+pub fn plan(all: &[&'static dyn Scenario], selection: &Selection, repeat: u32) -> Result<Vec<Planned>, Trouble> {
+    let names: Vec<&str> = all.iter().map(|scenario| scenario.info().name).collect();
+    if let Some(filter) = selection.idle_filters(&names).first() {
+        let trouble = Trouble::input(format!("no scenario matches `{filter}`"));
+        let hint = suggest::sentence(filter, names.iter().copied());
+        return Err(hint.into_iter().fold(trouble, Trouble::hint).hint("see all of them: gauntlet list"));
+    }
+    let selected: Vec<&'static dyn Scenario> =
+        all.iter().copied().filter(|scenario| selection.selects(scenario.info().name)).collect();
+    if selected.is_empty() {
+        return Err(Trouble::input("nothing is left to run: --skip excludes every selected scenario"));
+    }
+    Ok((1..=repeat).flat_map(|round| selected.iter().map(move |&scenario| Planned { scenario, round })).collect())
+}
+
+/// Why a scenario cannot run on this deployment with these capabilities; `None` when it can.
+pub fn skip_reason(
+    scenario: &dyn Scenario,
+    deployment: Deployment<'_>,
+    capabilities: &std::collections::BTreeSet<gauntlet_core::Capability>,
+    provider: &str,
+) -> Option<String> {
+    if let Err(reason) = scenario.applies(deployment) {
+        return Some(reason);
+    }
+    let missing = scenario.info().needs.iter().find(|need| !capabilities.contains(need))?;
+    Some(format!("the provider `{provider}` cannot do what this needs: {missing}"))
+}

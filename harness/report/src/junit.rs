@@ -1,0 +1,193 @@
+//! The verdicts of a run as CI systems read them: a JUnit file that GitHub's actions, GitLab and Jenkins understand.
+//!
+//! A broken promise is a `<failure>`, an inconclusive scenario an `<error>`, a skipped one says why. The text stands in
+//! the message and in the body, since some readers show only one of them. A run that died in its set-up is an error of
+//! a test case of its own, so that the file is never empty.
+
+use crate::summary::{ScenarioOutcome, Summary};
+use crate::table::number;
+use chrono::DateTime;
+use gauntlet_core::Verdict;
+use gauntlet_core::event::{Consumer, Record};
+use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Writes `junit.xml` when the run has finished.
+pub struct Writer {
+    path: PathBuf,
+    summary: Summary,
+}
+
+impl Writer {
+    pub fn new(path: PathBuf) -> Self {
+        Self { path, summary: Summary::default() }
+    }
+}
+
+impl Consumer for Writer {
+    fn consume(&mut self, record: &Record) {
+        self.summary.add(record);
+    }
+
+    fn finish(&mut self) -> Result<(), String> {
+        let text = render(&self.summary)?;
+        std::fs::write(&self.path, text).map_err(|error| format!("cannot write {}: {error}", self.path.display()))
+    }
+}
+
+/// The file's text.
+///
+/// # Errors
+/// It could not be put into XML.
+pub fn render(summary: &Summary) -> Result<String, String> {
+    let header = summary.header.as_ref();
+    let system = header.map_or("gauntlet", |header| &header.system);
+    let mut suite = TestSuite::new(format!("gauntlet.{system}"));
+    if let Some(at) = i64::try_from(summary.started_ms).ok().and_then(DateTime::from_timestamp_millis) {
+        suite.set_timestamp(at.fixed_offset());
+    }
+    suite.set_time(Duration::from_millis(summary.finished.map_or(0, |finished| finished.took_ms)));
+    suite.add_properties(run_properties(summary));
+    suite.add_test_cases(summary.outcomes.iter().map(|outcome| case(system, outcome)));
+    suite.add_test_cases(summary.unjudged().into_iter().map(|name| {
+        let verdict = Verdict::trouble("the run ended before this scenario was judged");
+        test_case(system, name, &verdict, Duration::ZERO)
+    }));
+    for (n, trouble) in summary.troubles.iter().enumerate() {
+        let text = std::iter::once(&trouble.message).chain(&trouble.hints).cloned().collect::<Vec<_>>().join("\n");
+        let name = format!("run: {} ({})", trouble.stage.title(), n + 1);
+        suite.add_test_case(test_case(system, &name, &Verdict::trouble(text), Duration::ZERO));
+    }
+    if suite.test_cases.is_empty() {
+        let verdict = Verdict::trouble("the run ended before anything was judged");
+        suite.add_test_case(test_case(system, "run", &verdict, Duration::ZERO));
+    }
+    let mut report = Report::new("gauntlet");
+    report.add_test_suite(suite);
+    report.to_string().map_err(|error| format!("cannot write JUnit: {error}"))
+}
+
+fn run_properties(summary: &Summary) -> Vec<Property> {
+    let Some(header) = &summary.header else { return vec![] };
+    let mut properties = vec![
+        Property::new("run", header.run.as_str()),
+        Property::new("seed", header.seed.to_string()),
+        Property::new("provider", header.provider.as_str()),
+        Property::new("system", header.system.as_str()),
+        Property::new("overlay", header.overlay.as_str()),
+    ];
+    properties.extend(
+        header.versions.iter().map(|(name, version)| Property::new(format!("version.{name}"), version.as_str())),
+    );
+    properties
+}
+
+fn case(system: &str, outcome: &ScenarioOutcome) -> TestCase {
+    let took = Duration::from_millis(outcome.took_ms);
+    let mut case = test_case(system, &outcome.scenario, &outcome.verdict, took);
+    let observations = &outcome.observations;
+    let promises: BTreeSet<(&str, &str)> =
+        observations.checks.iter().map(|check| (check.promise.as_str(), check.reference.as_str())).collect();
+    for (promise, reference) in promises {
+        case.add_property(Property::new("promise", promise));
+        case.add_property(Property::new("reference", reference));
+    }
+    for figure in &observations.figures {
+        let limit = figure.limit.map_or(String::new(), |limit| format!(" (limit {})", number(limit)));
+        let value = format!("{} {}{limit}", number(figure.value), figure.unit);
+        case.add_property(Property::new(format!("figure.{}", figure.name), value));
+    }
+    case.add_property(Property::new("again", outcome.again.as_str()));
+    let checks = observations.checks.iter().map(|c| format!("{:?}: {}: {}", c.outcome, c.name, c.detail));
+    let faults = observations.faults.iter().map(|f| {
+        format!(
+            "fault: {}\n  effect: {:?}\n  healed: {:?}\n  control: {:?}",
+            f.fault, f.took_effect, f.healed, f.control
+        )
+    });
+    let out: Vec<String> = faults.chain(checks).collect();
+    if !out.is_empty() {
+        case.set_system_out(out.join("\n"));
+    }
+    case
+}
+
+fn test_case(system: &str, name: &str, verdict: &Verdict, took: Duration) -> TestCase {
+    let mut case = TestCase::new(name, status(verdict));
+    case.set_classname(format!("gauntlet.{system}"));
+    case.set_time(took);
+    case
+}
+
+fn status(verdict: &Verdict) -> TestCaseStatus {
+    let (mut status, kind) = match verdict {
+        Verdict::Passed(_) => return TestCaseStatus::success(),
+        Verdict::Failed { .. } => (TestCaseStatus::non_success(NonSuccessKind::Failure), "promise broken"),
+        Verdict::Inconclusive { .. } => (TestCaseStatus::non_success(NonSuccessKind::Error), "inconclusive"),
+        Verdict::Skipped { .. } => (TestCaseStatus::skipped(), "skipped"),
+    };
+    let reasons = verdict.reasons();
+    status.set_message(reasons.first().map_or(kind, String::as_str));
+    status.set_type(kind);
+    status.set_description(reasons.join("\n"));
+    status
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::summary::tests::{every_verdict, header};
+    use gauntlet_core::event::{Event, Stage};
+
+    fn of(events: Vec<Event>) -> String {
+        let records: Vec<Record> = events.into_iter().map(|event| Record::new(0, event)).collect();
+        render(&Summary::of(&records)).unwrap()
+    }
+
+    #[test]
+    fn verdicts_become_what_ci_systems_count() {
+        let xml = render(&every_verdict()).unwrap();
+        assert!(xml.contains(r#"tests="4" skipped="1" errors="1" failures="1""#), "{xml}");
+        for expected in [
+            r#"<testcase name="a.passed" classname="gauntlet.shop" time="61.500">"#,
+            r#"type="promise broken""#,
+            r#"<property name="promise" value="redis.failover"/>"#,
+            r#"<property name="reference" value="guide, chapter 5"/>"#,
+            r#"<property name="figure.failover time" value="9.1 s (limit 12)"/>"#,
+            r#"<property name="seed" value="42"/>"#,
+            r#"<property name="version.redis-server" value="7.0.15"/>"#,
+            r#"message="no power to""#,
+        ] {
+            assert!(xml.contains(expected), "{expected} is not in\n{xml}");
+        }
+    }
+
+    #[test]
+    fn the_reason_stands_in_the_message_and_in_the_body() {
+        let xml = render(&every_verdict()).unwrap();
+        assert_eq!(xml.matches("a replica takes over (redis.failover").count(), 2, "{xml}");
+    }
+
+    #[test]
+    fn characters_that_xml_forbids_are_left_out() {
+        let xml = render(&every_verdict()).unwrap();
+        assert!(!xml.contains('\u{1b}') && xml.contains("&lt;&amp;&gt;"), "{xml}");
+    }
+
+    #[test]
+    fn a_run_that_died_in_its_set_up_is_an_error() {
+        let trouble = Event::Trouble { stage: Stage::Cluster, message: "not root".into(), hints: vec!["sudo".into()] };
+        let xml = of(vec![header(&["a"]), trouble]);
+        assert!(xml.contains(r#"tests="2" skipped="0" errors="2""#), "{xml}");
+        assert!(xml.contains("bring up the cluster") && xml.contains("not root"), "{xml}");
+    }
+
+    #[test]
+    fn the_file_is_never_empty() {
+        for events in [vec![], vec![header(&[])], vec![header(&["a"])]] {
+            assert!(of(events).contains("<testcase"));
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! Reports: consumers of events and of nothing else, so that every report of a run can be made again from its
+//! `events.jsonl`.
+//!
+//! - [`summary`]: events folded into what a report says of a run
+//! - [`table`]: the verdicts as a person reads them
+//! - [`junit`]: the verdicts as CI systems read them
+//! - [`terminal`]: progress while the run is under way
+
+pub mod junit;
+pub mod summary;
+pub mod table;
+pub mod terminal;
+
+pub use summary::Summary;

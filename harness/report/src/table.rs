@@ -1,0 +1,122 @@
+//! The verdicts of a run as a person reads them.
+
+use crate::summary::{ScenarioOutcome, Summary};
+use gauntlet_core::Verdict;
+use gauntlet_core::span::Span;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::Duration;
+
+/// The final table, what was found, and where the rest is. `colour` marks the verdicts.
+pub fn render(summary: &Summary, folder: &Path, colour: bool) -> String {
+    let mut text = String::new();
+    let width = summary.outcomes.iter().map(|outcome| outcome.scenario.len()).max().unwrap_or(0);
+    for outcome in &summary.outcomes {
+        line(&mut text, outcome, width, colour);
+    }
+    for name in summary.unjudged() {
+        let _ = writeln!(text, "  {name:width$}  no verdict: the run ended before");
+    }
+    if summary.outcomes.is_empty() {
+        for trouble in &summary.troubles {
+            let _ = writeln!(text, "could not {}: {}", trouble.stage.title(), trouble.message);
+        }
+    }
+    let counts: Vec<String> = ["passed", "failed", "inconclusive", "skipped"]
+        .into_iter()
+        .filter_map(|word| match summary.count(word) {
+            0 => None,
+            n => Some(format!("{n} {word}")),
+        })
+        .collect();
+    if !counts.is_empty() {
+        let _ = writeln!(text, "\n{}", counts.join(", "));
+    }
+    if summary.interrupted {
+        text.push_str("interrupted\n");
+    }
+    let seed = summary.header.as_ref().map_or(String::new(), |header| format!("seed {}, ", header.seed));
+    let _ = writeln!(text, "{seed}report: {}", folder.display());
+    text
+}
+
+fn line(text: &mut String, outcome: &ScenarioOutcome, width: usize, colour: bool) {
+    let took = Span(Duration::from_millis(outcome.took_ms)).to_string();
+    let word = format!("{:12}", outcome.verdict.word());
+    let word = if colour { format!("\x1b[{}m{word}\x1b[0m", paint(&outcome.verdict)) } else { word };
+    let name = &outcome.scenario;
+    let line = format!("  {name:width$}  {word} {took:>7}  {}", figures(outcome));
+    let _ = writeln!(text, "{}", line.trim_end());
+    for reason in outcome.verdict.reasons() {
+        let _ = writeln!(text, "      {}", printable(&reason).replace('\n', "\n      "));
+    }
+    if matches!(outcome.verdict, Verdict::Failed { .. } | Verdict::Inconclusive { .. }) {
+        if let Some(evidence) = &outcome.evidence {
+            let _ = writeln!(text, "      evidence: {evidence}");
+        }
+        let _ = writeln!(text, "      again: {}", outcome.again);
+    }
+}
+
+fn figures(outcome: &ScenarioOutcome) -> String {
+    let figure = |figure: &gauntlet_core::Figure| {
+        let limit = figure.limit.map_or(String::new(), |limit| format!(" of {}", number(limit)));
+        format!("{} {}{limit} {}", figure.name, number(figure.value), figure.unit)
+    };
+    outcome.observations.figures.iter().map(figure).collect::<Vec<String>>().join(", ")
+}
+
+/// The text without characters that would command a terminal: what systems under test say is not trusted.
+pub fn printable(text: &str) -> String {
+    text.chars().filter(|c| *c == '\n' || !c.is_control()).collect()
+}
+
+/// At most three decimals, and no more than are needed.
+pub fn number(value: f64) -> String {
+    let text = format!("{value:.3}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+fn paint(verdict: &Verdict) -> u8 {
+    match verdict {
+        Verdict::Passed(_) => 32,
+        Verdict::Failed { .. } => 31,
+        Verdict::Inconclusive { .. } => 33,
+        Verdict::Skipped { .. } => 36,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::summary::tests::every_verdict;
+
+    #[test]
+    fn the_table_says_what_happened_why_and_how_to_see_it_again() {
+        let text = render(&every_verdict(), Path::new("reports/r"), false);
+        for expected in [
+            "a.passed        passed          1m1s  failover time 9.1 of 12 s",
+            "b.failed        failed",
+            "a replica takes over (redis.failover, guide, chapter 5): after 9.1 s",
+            "again: gauntlet run --seed 42 --exact b.failed",
+            "      lost the cluster",
+            "      no power to",
+            "1 passed, 1 failed, 1 inconclusive, 1 skipped",
+            "seed 42, report: reports/r",
+        ] {
+            assert!(text.contains(expected), "{expected:?} is not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn what_a_system_says_cannot_command_the_terminal() {
+        assert!(!render(&every_verdict(), Path::new("r"), false).contains('\u{1b}'));
+    }
+
+    #[test]
+    fn numbers_have_no_more_decimals_than_they_need() {
+        for (value, text) in [(9.0, "9"), (9.1, "9.1"), (0.12345, "0.123"), (100.0, "100")] {
+            assert_eq!(number(value), text);
+        }
+    }
+}
