@@ -1,0 +1,169 @@
+//! The command line.
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Deploys a system on a cluster, breaks it on purpose, and says honestly whether it held.
+///
+/// Exit codes: 0 everything passed (skips allowed), 1 a promise was broken, 2 bad input, 3 inconclusive or trouble with
+/// the harness, 130 interrupted (after cleaning up).
+#[derive(Debug, Parser)]
+#[command(name = "gauntlet", version, after_help = EXAMPLES, subcommand_required = true, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+
+    /// Tell everything that is seen while waiting, and log what the harness does
+    #[arg(long, short, global = true)]
+    pub verbose: bool,
+}
+
+const EXAMPLES: &str = "Examples:
+  gauntlet run                          every scenario, Cordum's production overlay, embedded cluster
+  gauntlet run redis --seed 7           the scenarios whose name contains `redis`, with the choices of seed 7
+  gauntlet run --system ./my-system     a system of your own: a folder with a system.yaml
+  gauntlet cluster up                   only a cluster, to use with kubectl
+  gauntlet doctor                       what this machine lacks, and how to get it";
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run scenarios and report their verdicts
+    Run(RunArgs),
+    /// List scenarios and systems
+    List(ListArgs),
+    /// Start, stop and list embedded clusters
+    #[command(subcommand)]
+    Cluster(ClusterCommand),
+    /// Heal and remove what dead runs and clusters left
+    Clean,
+    /// Say what this machine lacks, and how to get it
+    Doctor(SystemArgs),
+    /// Show a run again and write its reports again from its events
+    Report(ReportArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct SystemArgs {
+    /// The system under test: the name of a bundled one, or a folder with a system.yaml
+    #[arg(long, default_value = "cordum", value_name = "NAME|DIR")]
+    pub system: String,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = RUN_EXAMPLES)]
+pub struct RunArgs {
+    /// Run only scenarios whose name contains one of these
+    #[arg(value_name = "FILTER")]
+    pub filters: Vec<String>,
+
+    /// Filters and skips must be whole names
+    #[arg(long)]
+    pub exact: bool,
+
+    /// Leave out scenarios whose name contains this; may be given several times
+    #[arg(long, value_name = "FILTER")]
+    pub skip: Vec<String>,
+
+    /// Print the selected scenarios and run nothing
+    #[arg(long)]
+    pub list: bool,
+
+    #[command(flatten)]
+    pub system: SystemArgs,
+
+    /// The overlay to deploy; the contract says which one is the default
+    #[arg(long, value_name = "NAME")]
+    pub overlay: Option<String>,
+
+    /// Deploy the overlay broken in one way on purpose: a folder of the system's mutants/
+    #[arg(long, value_name = "NAME")]
+    pub mutant: Option<String>,
+
+    /// Where clusters come from
+    #[arg(long, default_value = "embedded", value_name = "PROVIDER")]
+    pub cluster: String,
+
+    /// Nodes for the system on each cluster
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=50), value_name = "N")]
+    pub nodes: u8,
+
+    /// Make the random choices of an earlier run
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+
+    /// Clusters at once
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=16), value_name = "N")]
+    pub parallel: u16,
+
+    /// Run everything this often
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000), value_name = "N")]
+    pub repeat: u32,
+
+    /// Leave the clusters running when the run ends
+    #[arg(long)]
+    pub keep: bool,
+
+    /// Where the folder of the run's reports is made
+    #[arg(long, default_value = "reports", value_name = "DIR")]
+    pub report: PathBuf,
+
+    /// Install nothing; name the command that would
+    #[arg(long)]
+    pub no_install: bool,
+}
+
+const RUN_EXAMPLES: &str = "Examples:
+  gauntlet run
+  gauntlet run drain --keep             leave the cluster for a look with kubectl
+  gauntlet run --exact redis.failover --repeat 10
+  gauntlet run --mutant redis.failover/no-replicas redis.failover";
+
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    #[command(flatten)]
+    pub system: SystemArgs,
+
+    /// The overlay that scenarios are matched with
+    #[arg(long, value_name = "NAME")]
+    pub overlay: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ClusterCommand {
+    /// Start a cluster that outlives this command
+    Up {
+        /// Its name
+        #[arg(default_value = "gauntlet")]
+        name: String,
+        /// Nodes for workloads
+        #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=50), value_name = "N")]
+        nodes: u8,
+        /// Port of the API on 127.0.0.1; the system chooses one otherwise
+        #[arg(long, default_value_t = 0, hide_default_value = true, value_name = "PORT")]
+        port: u16,
+        #[command(flatten)]
+        system: SystemArgs,
+        /// Install nothing; name the command that would
+        #[arg(long)]
+        no_install: bool,
+    },
+    /// Stop a cluster and remove everything of it
+    Down {
+        /// Its name
+        #[arg(default_value = "gauntlet")]
+        name: String,
+    },
+    /// List clusters
+    List,
+}
+
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// The run's id, or its folder
+    #[arg(value_name = "RUN")]
+    pub run: PathBuf,
+
+    /// Where the folders of runs are
+    #[arg(long, default_value = "reports", value_name = "DIR")]
+    pub report: PathBuf,
+}

@@ -1,0 +1,89 @@
+//! `gauntlet run`: checks everything that can be checked before anything is started, then leaves the rest to the engine.
+
+use crate::cli::RunArgs;
+use crate::{console, host, interrupt};
+use gauntlet_cluster::Provider;
+use gauntlet_core::event::Consumer;
+use gauntlet_core::{ExitCode, RunId, Seed, Selection, Trouble};
+use gauntlet_engine::folder::Folder;
+use gauntlet_engine::plan::{self, Planned};
+use gauntlet_engine::setup::System;
+use gauntlet_engine::{Options, run as engine_run};
+use gauntlet_report::junit;
+use gauntlet_report::terminal::{Style, Terminal};
+use scenarios::{registry, systems};
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// # Errors
+/// Bad input, found before anything was started; or reports that could not be written.
+pub async fn run(arguments: RunArgs, verbose: bool) -> Result<ExitCode, Trouble> {
+    let planned = planned(&arguments)?;
+    if arguments.list {
+        planned.iter().for_each(|planned| println!("{}: test", planned.name()));
+        return Ok(ExitCode::Passed);
+    }
+    let provider = super::provider(&arguments.cluster)?;
+    let system = system(&arguments)?;
+    let interrupted = interrupt::token()?;
+    tokio::select! {
+        prepared = prepare(&arguments, &system, provider.as_ref()) => prepared?,
+        () = interrupted.cancelled() => return Ok(ExitCode::Interrupted),
+    }
+    let entropy = uuid::Uuid::new_v4().as_u64_pair();
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    // Sixteen bits tell apart runs of one second.
+    let id = RunId::new(i64::try_from(seconds).unwrap_or(0), entropy.0 as u16);
+    // Short enough to type again.
+    let seed = Seed(arguments.seed.unwrap_or(entropy.1 % 1_000_000));
+    let folder = Folder::create(&arguments.report, &id)?;
+    let style = Style { live: console::is_watched(), colour: console::wants_colour(), verbose };
+    let consumers: Vec<Box<dyn Consumer>> =
+        vec![Box::new(junit::Writer::new(folder.junit())), Box::new(Terminal::new(style, folder.path().to_owned()))];
+    let options = Options {
+        run: id,
+        again: again(&arguments, &system, seed),
+        versions: host::programs::versions(&system.contract).await,
+        system,
+        provider,
+        scenarios: planned,
+        seed,
+        parallel: usize::from(arguments.parallel),
+        workers: arguments.nodes,
+        keep: arguments.keep,
+        folder,
+        state_dir: gauntlet_embedded::default_state_dir(),
+    };
+    engine_run(options, consumers, interrupted).await
+}
+
+fn planned(arguments: &RunArgs) -> Result<Vec<Planned>, Trouble> {
+    let selection =
+        Selection { filters: arguments.filters.clone(), exact: arguments.exact, skip: arguments.skip.clone() };
+    plan::plan(&registry::all(), &selection, arguments.repeat)
+}
+
+fn system(arguments: &RunArgs) -> Result<System, Trouble> {
+    let found = systems::load(&arguments.system.system)?;
+    let overlay = super::deployment(&found.contract, arguments.overlay.as_deref())?.overlay_name.to_owned();
+    let mutant = arguments.mutant.as_deref().map(|name| systems::mutant(&found.folder, name)).transpose()?;
+    Ok(System { contract: Arc::new(found.contract), folder: found.folder, overlay, mutant })
+}
+
+async fn prepare(arguments: &RunArgs, system: &System, provider: &dyn Provider) -> Result<(), Trouble> {
+    host::ensure(&system.contract, arguments.no_install).await?;
+    provider.check()
+}
+
+/// The command that repeats this run, without the names of scenarios.
+fn again(arguments: &RunArgs, system: &System, seed: Seed) -> String {
+    let mut command = format!(
+        "gauntlet run --system {} --overlay {} --cluster {} --nodes {} --seed {seed}",
+        arguments.system.system, system.overlay, arguments.cluster, arguments.nodes
+    );
+    if let Some(mutant) = &arguments.mutant {
+        let _ = write!(command, " --mutant {mutant}");
+    }
+    command
+}

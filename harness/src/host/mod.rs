@@ -1,0 +1,70 @@
+//! Programs that the machine must have: which they are, and how they get there.
+
+pub mod apt;
+pub mod programs;
+
+use gauntlet_core::{Contract, Trouble};
+use programs::Program;
+
+/// Makes sure that the programs for a system are there, installing what is missing unless that is forbidden.
+///
+/// # Errors
+/// Something is missing and may not or cannot be installed; the exact command is named.
+pub async fn ensure(contract: &Contract, no_install: bool) -> Result<(), Trouble> {
+    let missing = programs::missing(contract);
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if let Some(refusal) = refusal(&missing, no_install, nix::unistd::geteuid().is_root()) {
+        return Err(refusal);
+    }
+    let packages = programs::packages(&missing);
+    eprintln!("{}: installing {} (--no-install forbids it)", lack(&missing), packages.join(", "));
+    apt::install(&packages).await.map_err(|trouble| trouble.hint(command(&missing)))
+}
+
+fn lack(missing: &[Program]) -> String {
+    let names: Vec<&str> = missing.iter().map(|program| program.name).collect();
+    format!("this machine lacks {}", names.join(", "))
+}
+
+fn command(missing: &[Program]) -> String {
+    format!("apt-get install --no-install-recommends {}", programs::packages(missing).join(" "))
+}
+
+/// Why what is missing is not installed here and now; `None` when it may be.
+fn refusal(missing: &[Program], no_install: bool, is_root: bool) -> Option<Trouble> {
+    match (no_install, is_root) {
+        (true, _) => Some(Trouble::input(lack(missing)).hint(command(missing))),
+        (false, false) => Some(
+            Trouble::input(format!("{}, and only root can install it", lack(missing)))
+                .hint("run it as root, for example with sudo")
+                .hint(command(missing)),
+        ),
+        (false, true) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MISSING: [Program; 2] =
+        [Program { name: "redis-cli", package: "redis-tools" }, Program { name: "runc", package: "runc" }];
+
+    #[test]
+    fn without_leave_to_install_the_exact_command_is_named() {
+        for (no_install, is_root) in [(true, true), (true, false), (false, false)] {
+            let refusal = refusal(&MISSING, no_install, is_root).unwrap();
+            assert_eq!(refusal.exit_code(), gauntlet_core::ExitCode::BadInput);
+            assert!(refusal.message.contains("redis-cli, runc"), "{refusal}");
+            let command = "apt-get install --no-install-recommends redis-tools runc";
+            assert!(refusal.hints.iter().any(|hint| hint == command), "{:?}", refusal.hints);
+        }
+    }
+
+    #[test]
+    fn root_may_install() {
+        assert_eq!(refusal(&MISSING, false, true), None);
+    }
+}

@@ -1,0 +1,73 @@
+//! Running the program as a person does, with a state and a report folder of the test's own.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// What a command came to.
+pub struct Ended {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// Folders that belong to one test.
+pub struct Place {
+    pub folder: tempfile::TempDir,
+}
+
+impl Place {
+    pub fn new() -> Self {
+        Self { folder: tempfile::tempdir().expect("a temporary folder") }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The program, not yet started.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gauntlet"));
+        command
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .env("GAUNTLET_STATE_DIR", self.path("state"))
+            .env_remove("RUST_LOG")
+            .env("CI", "1");
+        command
+    }
+
+    pub fn gauntlet(&self, arguments: &[&str]) -> Ended {
+        ended(self.command(arguments).output().expect("the program starts"))
+    }
+
+    /// Copies the bundled system here and changes its contract.
+    pub fn system(&self, change: impl Fn(String) -> String) -> PathBuf {
+        let bundled = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios/systems/cordum");
+        let copy = self.path("system");
+        copy_folder(&bundled, &copy);
+        let file = copy.join("system.yaml");
+        let text = std::fs::read_to_string(&file).expect("the contract is there");
+        std::fs::write(&file, change(text)).expect("the contract can be written");
+        copy
+    }
+}
+
+pub fn ended(output: Output) -> Ended {
+    Ended {
+        code: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a folder can be made");
+    for entry in std::fs::read_dir(from).expect("the folder is there").flatten() {
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_folder(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).expect("a file can be copied");
+        }
+    }
+}
