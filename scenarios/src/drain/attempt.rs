@@ -1,0 +1,142 @@
+//! Evictions made on purpose: one that the budget allows must be granted, and one more than it allows refused.
+
+use gauntlet_cluster::nodes::{self, Eviction};
+use gauntlet_cluster::ready;
+use gauntlet_cluster::view::Snapshot;
+use gauntlet_core::contract::policy::{Budget, Disruption};
+use gauntlet_core::contract::workload::Workload;
+use gauntlet_core::{Outcome, Trouble};
+use gauntlet_engine::Lab;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::ResourceExt;
+use std::time::Duration;
+
+/// How long the pods of a budget may take to be all ready again after the attempts.
+const READY_AGAIN_WITHIN: Duration = Duration::from_secs(120);
+
+/// What came of the attempts at one budget.
+#[derive(Debug, Default)]
+pub struct Attempts {
+    pub granted: u32,
+    pub refusal: Option<String>,
+    /// Why not all pods were ready again in time.
+    pub not_back: Option<String>,
+}
+
+/// How many evictions a budget allows when all `replicas` are ready.
+pub fn allowed(allows: Disruption, replicas: u32) -> u32 {
+    match allows {
+        Disruption::MinAvailable(min) => replicas.saturating_sub(min),
+        Disruption::MaxUnavailable(max) => max.min(replicas),
+    }
+}
+
+/// Evicts pods of a budget's workload one after the other, without waiting for any to come back, until one is refused
+/// or one more has been granted than the contract allows. Then waits until all are ready again.
+///
+/// # Errors
+/// The pods were not all ready and counted to begin with, or the API gave neither a grant nor a refusal.
+pub async fn exhaust(lab: &Lab, budget: &Budget, workload: &Workload) -> Result<Attempts, Trouble> {
+    let replicas = lab.deployment().replicas(workload);
+    let limit = allowed(budget.allows, replicas);
+    let what = format!("all pods of {} to be ready, and its budget to count them", workload.name.value);
+    let counted = |snapshot: &Snapshot| {
+        all_ready(workload, replicas, snapshot).and_then(|()| all_counted(workload, replicas, snapshot))
+    };
+    lab.view().until(&what, READY_AGAIN_WITHIN, lab.progress(), counted).await?;
+    let mut attempts = Attempts::default();
+    let mut pods = ready::pods_of(workload, &lab.view().snapshot());
+    // The last member first, as its controller would take them down.
+    pods.sort_by_key(|pod| std::cmp::Reverse(pod.name_any()));
+    for pod in pods.iter().filter(|pod| ready::is_ready(pod)).take(usize::try_from(limit + 1).unwrap_or(usize::MAX)) {
+        match nodes::evict(lab.access(), &workload.namespace.value, &pod.name_any()).await? {
+            Eviction::Granted => attempts.granted += 1,
+            Eviction::Refused { why } => {
+                attempts.refusal = Some(why);
+                break;
+            }
+            Eviction::Gone => {}
+        }
+    }
+    let what = format!("all pods of {} to be ready again", workload.name.value);
+    let back = |snapshot: &Snapshot| all_ready(workload, replicas, snapshot);
+    let returned = lab.view().until(&what, READY_AGAIN_WITHIN, lab.progress(), back).await;
+    attempts.not_back = returned.err().map(|trouble| trouble.message);
+    Ok(attempts)
+}
+
+fn all_ready(workload: &Workload, replicas: u32, snapshot: &Snapshot) -> Result<(), String> {
+    let ready = ready::pods_of(workload, snapshot).iter().filter(|pod| ready::is_ready(pod)).count();
+    if ready >= replicas as usize { Ok(()) } else { Err(format!("{ready}/{replicas} ready")) }
+}
+
+/// Whether the budgets that select the workload, if there are any, have seen all of its pods: what a budget says is true
+/// only of what it has observed.
+fn all_counted(workload: &Workload, replicas: u32, snapshot: &Snapshot) -> Result<(), String> {
+    for budget in snapshot.budgets.iter().filter(|budget| selects(budget, workload)) {
+        let status = budget.status.as_ref();
+        let observed = status.and_then(|status| status.observed_generation);
+        let healthy = status.and_then(|status| status.current_healthy).unwrap_or(0);
+        if observed != budget.metadata.generation || u32::try_from(healthy).unwrap_or(0) < replicas {
+            return Err(format!("budget {} counts {healthy} of {replicas} as healthy", budget.name_any()));
+        }
+    }
+    Ok(())
+}
+
+/// Whether a budget selects the workload by its labels.
+fn selects(budget: &PodDisruptionBudget, workload: &Workload) -> bool {
+    let selector = budget.spec.as_ref().and_then(|spec| spec.selector.as_ref());
+    let wanted = selector.and_then(|selector| selector.match_labels.as_ref());
+    budget.namespace().as_deref() == Some(workload.namespace.value.as_str())
+        && wanted.is_some_and(|wanted| wanted.iter().all(|(key, value)| workload.labels.get(key) == Some(value)))
+}
+
+/// Judges the attempts: at least one grant, no more than the budget allows, then a refusal; and all came back.
+pub fn judge(attempts: &Attempts, limit: u32) -> [(&'static str, Outcome, String); 3] {
+    let granted = match attempts.granted {
+        0 => (Outcome::Broken, "not even one eviction was granted".to_owned()),
+        n if n > limit => (Outcome::Broken, format!("{n} evictions were granted at once, {limit} allowed")),
+        n => (Outcome::Held, format!("{n} of {limit} allowed evictions were granted")),
+    };
+    let refused = match &attempts.refusal {
+        Some(why) => (Outcome::Held, format!("429: {why}")),
+        None => (Outcome::Broken, format!("none of {} evictions was refused", attempts.granted)),
+    };
+    let back = match &attempts.not_back {
+        Some(why) => (Outcome::Broken, why.clone()),
+        None => (Outcome::Held, "all are ready again".to_owned()),
+    };
+    [
+        ("an eviction that the budget allows is granted", granted.0, granted.1),
+        ("an eviction that breaks the budget is refused", refused.0, refused.1),
+        ("evicted pods come back", back.0, back.1),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcomes(granted: u32, refused: bool, limit: u32) -> [Outcome; 2] {
+        let attempts = Attempts { granted, refusal: refused.then(|| "budget".to_owned()), not_back: None };
+        let [grant, refusal, _] = judge(&attempts, limit).map(|(_, outcome, _)| outcome);
+        [grant, refusal]
+    }
+
+    #[test]
+    fn both_a_grant_and_a_refusal_must_be_seen() {
+        use Outcome::{Broken, Held};
+        assert_eq!(outcomes(1, true, 1), [Held, Held]);
+        assert_eq!(outcomes(2, false, 1), [Broken, Broken]);
+        assert_eq!(outcomes(0, true, 1), [Broken, Held]);
+        assert_eq!(outcomes(1, true, 2), [Held, Held]);
+    }
+
+    #[test]
+    fn budgets_allow_what_is_above_their_floor() {
+        assert_eq!(allowed(Disruption::MinAvailable(4), 6), 2);
+        assert_eq!(allowed(Disruption::MaxUnavailable(1), 2), 1);
+        assert_eq!(allowed(Disruption::MinAvailable(3), 2), 0);
+    }
+}

@@ -1,0 +1,15 @@
+//! The scenarios, and the systems that come with them.
+//!
+//! - [`registry`]: every scenario there is
+//! - [`systems`]: contracts and overlays of the systems under test
+//! - [`workload`]: clients inside the cluster, and what their histories say
+//! - [`redis`]: losing a primary of a Redis Cluster
+//! - [`drain`]: draining nodes without losing a quorum
+//!
+//! Nothing here names a system: what a scenario needs to know, the contract says.
+
+pub mod drain;
+pub mod redis;
+pub mod registry;
+pub mod systems;
+pub mod workload;

@@ -1,0 +1,221 @@
+//! `redis.failover`: the process of a primary is killed and kept down. A replica must take over within the budget that
+//! the live configuration gives, nothing that a replica acknowledged may be lost, and the old primary must come back as
+//! a replica in sync.
+
+use super::live::Members;
+use super::topology::{self, Node};
+use crate::workload::fleet::Fleet;
+use crate::workload::judge::{self, Allowance};
+use crate::workload::{control_round, now_us};
+use async_trait::async_trait;
+use gauntlet_chaos::hold::HoldContainer;
+use gauntlet_cluster::progress::Waiting;
+use gauntlet_core::contract::Deployment;
+use gauntlet_core::contract::objective::Failover as Objective;
+use gauntlet_core::contract::store::{Store, StoreKind};
+use gauntlet_core::event::Phase;
+use gauntlet_core::scenario::ClusterNeed;
+use gauntlet_core::span::Span;
+use gauntlet_core::{Info, Outcome, Trouble};
+use gauntlet_engine::{Lab, Scenario};
+use std::time::Duration;
+
+pub struct Failover;
+
+/// How often nodes are asked; their state cannot be watched from outside.
+const ASK_EVERY: Duration = Duration::from_millis(500);
+
+/// Successes of every client that show that it is at work.
+const AT_WORK: u64 = 50;
+
+const AT_WORK_WITHIN: Duration = Duration::from_secs(60);
+
+fn subject(deployment: Deployment<'_>) -> Option<(&Store, &Objective)> {
+    let clusters = deployment.stores().filter(|store| matches!(store.kind, StoreKind::RedisCluster { .. }));
+    clusters.filter_map(|store| Some((store, deployment.failover(&store.name.value)?))).next()
+}
+
+#[async_trait]
+impl Scenario for Failover {
+    fn info(&self) -> Info {
+        Info {
+            name: "redis.failover",
+            summary: "a primary is killed and kept down: a replica takes over in time and nothing replicated is lost",
+            needs: &[HoldContainer::NEEDS],
+            cluster: ClusterNeed::Shared,
+            deadline: Span::from_secs(600),
+        }
+    }
+
+    fn applies(&self, deployment: Deployment<'_>) -> Result<(), String> {
+        match subject(deployment) {
+            None => Err("this overlay has no Redis Cluster that promises to survive the loss of a primary".to_owned()),
+            Some((store, _)) if store.cli.is_empty() => {
+                Err(format!("the contract does not say how to ask {} (`cli`)", store.name.value))
+            }
+            Some(_) => Ok(()),
+        }
+    }
+
+    async fn run(&self, lab: &Lab) -> Result<(), Trouble> {
+        let (store, objective) = subject(lab.deployment()).ok_or_else(|| Trouble::harness("no Redis Cluster"))?;
+        let members = Members::of(lab, store)?;
+        let victim = choose(lab, &members).await?;
+        let budget = objective.budget.for_node_timeout(members.node_timeout(&victim.pod).await?);
+        lab.note(format!("victim: {} (node {}), budget {}", victim.pod, victim.node.id, Span(budget)));
+        let control = control_round(lab).await?;
+
+        let fleet = Fleet::start(lab, "fault", 20).await?;
+        if !fleet.progress(AT_WORK, AT_WORK_WITHIN).await? {
+            return Err(Trouble::harness("the clients do not get to work before the fault"));
+        }
+        lab.phase(Phase::Inject);
+        let injected_us = now_us();
+        let namespace = members.workload.namespace.value.clone();
+        let fault = lab.inject(HoldContainer::new(namespace, &victim.pod, members.container()), control).await?;
+        if !fault.took_effect() {
+            lab.heal(fault).await?;
+            return Ok(());
+        }
+
+        lab.phase(Phase::Observe);
+        let successor = await_successor(lab, &members, &victim, budget * 2).await;
+        // Clients of every shard are heard again, or the time in which they must have been is over.
+        let _ = fleet.progress(AT_WORK, budget).await?;
+        let views = members.views(Some(&victim.pod)).await;
+        let served = topology::all_served(&views);
+        let observed_us = now_us();
+
+        lab.phase(Phase::Heal);
+        lab.heal(fault).await?;
+        lab.phase(Phase::Recovery);
+        check_return(lab, &members, &victim, objective).await;
+        let histories = fleet.finish().await?;
+
+        lab.phase(Phase::Judge);
+        let promise = objective.promise.as_str();
+        let outcome = if successor.is_some() { Outcome::Held } else { Outcome::Broken };
+        let detail =
+            successor.map_or("most of the others saw none".to_owned(), |id| format!("node {id} serves its slots"));
+        lab.check(promise, "a replica took over", outcome, detail);
+        let outcome = if served { Outcome::Held } else { Outcome::Broken };
+        lab.check(promise, "all slots are served without the lost primary", outcome, format!("{} views", views.len()));
+        let gap = judge::longest_gap(&histories, &store.name.value, injected_us, observed_us, |group| {
+            group.is_some_and(|group| victim.is_group(group))
+        });
+        check_gap(lab, promise, gap, budget);
+        let allowance = Allowance {
+            plain_percent: objective.plain_loss_percent,
+            replicated: objective.replicated_loss,
+            needs_replicated: true,
+        };
+        judge::judge_all(lab, &histories, allowance, promise);
+        Ok(())
+    }
+}
+
+/// The primary that will be lost.
+struct Victim {
+    pod: String,
+    node: Node,
+}
+
+impl Victim {
+    /// Whether a group of operations is that of its shard. Groups are named after the shard's first owner.
+    fn is_group(&self, group: &str) -> bool {
+        let names = [Some(&self.node.address), self.node.hostname.as_ref()];
+        names
+            .into_iter()
+            .flatten()
+            .any(|name| group.ends_with(&format!(" {name}")) || group.contains(&format!(" {name}:")))
+    }
+}
+
+async fn choose(lab: &Lab, members: &Members<'_>) -> Result<Victim, Trouble> {
+    let views = members.views(None).await;
+    let view = views.into_iter().next().ok_or_else(|| Trouble::harness("no node of the Redis Cluster answers"))?;
+    let mut primaries: Vec<Node> = view.primaries().cloned().collect();
+    primaries.sort_by(|a, b| a.slots.cmp(&b.slots));
+    let node = lab.seed.choose("victim", &primaries).ok_or_else(|| Trouble::harness("no primary serves slots"))?;
+    let pod =
+        members.pod_of(node).ok_or_else(|| Trouble::harness(format!("no pod has the address {}", node.address)))?;
+    Ok(Victim { pod, node: node.clone() })
+}
+
+/// The node that most of the others see in the victim's place; `None` when there is none at the deadline.
+async fn await_successor(lab: &Lab, members: &Members<'_>, victim: &Victim, deadline: Duration) -> Option<String> {
+    let mut waiting = Waiting::start("a replica to take over", deadline, lab.progress());
+    loop {
+        let views = members.views(Some(&victim.pod)).await;
+        let successor = topology::successor(&views, &victim.node.id, &victim.node.slots);
+        if successor.is_some() || tokio::time::Instant::now() >= waiting.until() {
+            return successor;
+        }
+        waiting.seen("most of the others see none");
+        tokio::time::sleep(ASK_EVERY).await;
+    }
+}
+
+/// Whether the old primary comes back as a replica in sync, and the system to its steady state.
+async fn check_return(lab: &Lab, members: &Members<'_>, victim: &Victim, objective: &Objective) {
+    let mut waiting =
+        Waiting::start(format!("{} to be a replica in sync", victim.pod), objective.rejoin_within.0, lab.progress());
+    let started = std::time::Instant::now();
+    let promise = objective.promise.as_str();
+    let name = "the old primary is back as a replica in sync";
+    loop {
+        let Some(lacking) = members.not_in_sync(&victim.pod).await else {
+            lab.figure(
+                "rejoin time",
+                started.elapsed().as_secs_f64(),
+                "s",
+                Some(objective.rejoin_within.0.as_secs_f64()),
+            );
+            lab.check(promise, name, Outcome::Held, format!("{} is in sync", victim.pod));
+            break;
+        };
+        waiting.seen(&lacking);
+        if tokio::time::Instant::now() >= waiting.until() {
+            lab.check(promise, name, Outcome::Broken, waiting.gave_up());
+            break;
+        }
+        tokio::time::sleep(ASK_EVERY).await;
+    }
+    let name = "the system is in its steady state again";
+    match lab.steady(objective.rejoin_within.0).await {
+        Ok(()) => lab.check(promise, name, Outcome::Held, "everything is ready"),
+        Err(trouble) => lab.check(promise, name, Outcome::Broken, trouble.message),
+    }
+}
+
+fn check_gap(lab: &Lab, promise: &str, gap: Result<f64, String>, budget: Duration) {
+    let name = "clients of the lost shard are served within the budget";
+    match gap {
+        Err(why) => lab.check(promise, name, Outcome::Unknown, why),
+        Ok(seconds) => {
+            lab.figure("failover time", seconds, "s", Some(budget.as_secs_f64()));
+            let outcome = if seconds <= budget.as_secs_f64() { Outcome::Held } else { Outcome::Broken };
+            lab.check(promise, name, outcome, format!("after {seconds:.1} s, {} allowed", Span(budget)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shard_is_known_by_the_name_or_the_address_of_its_first_owner() {
+        let node =
+            super::super::topology::Topology::parse("a 10.0.0.1:6379@1,r-1.svc master - 0 0 1 connected 0-16383");
+        let victim = Victim { pod: "r-1".into(), node: node.unwrap().nodes.remove(0) };
+        for (group, is_it) in [
+            ("shard of r-1.svc:6379", true),
+            ("shard of 10.0.0.1:6379", true),
+            ("shard of 10.0.0.12:6379", false),
+            ("shard of r-2.svc:6379", false),
+        ] {
+            assert_eq!(victim.is_group(group), is_it, "{group}");
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! Starting, watching and ending a fleet of clients.
+
+use super::pods::{self, Client, Placement};
+use futures::future::try_join_all;
+use gauntlet_cluster::exec::{self, Output, Place};
+use gauntlet_cluster::progress::Waiting;
+use gauntlet_cluster::{apply, ready};
+use gauntlet_core::Trouble;
+use gauntlet_core::history::History;
+use gauntlet_core::trouble::OrTrouble;
+use gauntlet_engine::Lab;
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
+use kube::api::{Api, DeleteParams};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Clients are pods of our own: they start at once or something is wrong.
+const RUNNING_WITHIN: Duration = Duration::from_secs(60);
+
+const GONE_WITHIN: Duration = Duration::from_secs(30);
+
+/// A word to a client and its answer; starting waits for the system, verifying reads everything back.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(150);
+
+/// How often a client is asked for its counts. It is our own process and cannot be watched.
+const ASK_EVERY: Duration = Duration::from_millis(500);
+
+/// Clients at work.
+pub struct Fleet<'a> {
+    lab: &'a Lab,
+    clients: Vec<Client<'a>>,
+    placement: Placement,
+}
+
+/// What the clients of a fleet recorded.
+pub struct Histories {
+    pub stream: String,
+    by_client: BTreeMap<String, History>,
+}
+
+impl Histories {
+    /// The history of the client of that store or pipeline.
+    pub fn of(&self, name: &str) -> Option<&History> {
+        self.by_client.get(name)
+    }
+}
+
+impl<'a> Fleet<'a> {
+    /// Starts a client for everything that the deployment offers, and waits until each has reached what it uses.
+    /// Others that come before and after on the same cluster have other names, so that nobody finds what they wrote.
+    ///
+    /// # Errors
+    /// A client did not start, or could not reach what it uses.
+    pub async fn start(lab: &'a Lab, part: &str, pause_ms: u64) -> Result<Self, Trouble> {
+        let clients = Client::all(lab.deployment());
+        let node = lab.cluster().quiet_node().map(str::to_owned);
+        let fleet =
+            Self { lab, clients, placement: Placement { fleet: format!("{}-{part}", lab.slug()), node, pause_ms } };
+        let mut objects = pods::policies(lab.deployment(), &fleet.clients);
+        objects.extend(fleet.clients.iter().map(|client| pods::pod(lab.deployment(), client, &fleet.placement)));
+        apply::apply(lab.access(), &lab.run, objects).await.map_err(|t| t.doing("cannot start the clients"))?;
+        fleet.running().await?;
+        fleet.tell_all("start").await?;
+        Ok(fleet)
+    }
+
+    async fn running(&self) -> Result<(), Trouble> {
+        let names: Vec<String> = self.clients.iter().map(|client| self.placement.pod_name(client)).collect();
+        let condition = |snapshot: &gauntlet_cluster::view::Snapshot| {
+            let is_up = |name: &String| {
+                let pod = snapshot.pods.iter().find(|pod| pod.name_any() == *name);
+                pod.is_some_and(|pod| ready::is_ready(pod))
+            };
+            let down: Vec<&str> = names.iter().filter(|name| !is_up(name)).map(String::as_str).collect();
+            let troubles: Vec<String> = snapshot
+                .pods
+                .iter()
+                .filter(|pod| down.contains(&pod.name_any().as_str()))
+                .filter_map(|pod| ready::pod_trouble(pod))
+                .collect();
+            if down.is_empty() { Ok(()) } else { Err(format!("{} ({})", down.join(", "), troubles.join("; "))) }
+        };
+        self.lab.view().until("the clients to run", RUNNING_WITHIN, self.lab.progress(), condition).await
+    }
+
+    async fn tell(&self, client: &Client<'_>, word: &str) -> Result<Output, Trouble> {
+        let pod = self.placement.pod_name(client);
+        let namespace = pods::namespace(self.lab.deployment(), client);
+        let place = Place { namespace, pod: &pod, container: "agent" };
+        exec::exec(self.lab.access(), place, &["/gauntlet", "agent", "control", word], ANSWERS_WITHIN).await
+    }
+
+    async fn tell_all(&self, word: &str) -> Result<(), Trouble> {
+        try_join_all(self.clients.iter().map(async |client| {
+            let output = self.tell(client, word).await?;
+            if output.success() {
+                return Ok(());
+            }
+            let said = format!("{}{}", output.stdout, output.stderr);
+            Err(Trouble::harness(format!("the client of {} could not {word}: {}", client.name(), said.trim())))
+        }))
+        .await
+        .map(drop)
+    }
+
+    /// How many operations have succeeded, by client and by what fails together (a shard, say): one that is down must
+    /// not hide behind the others.
+    ///
+    /// # Errors
+    /// A client does not answer.
+    pub async fn successes(&self) -> Result<BTreeMap<String, u64>, Trouble> {
+        let counts = try_join_all(self.clients.iter().map(async |client| {
+            let output = self.tell(client, "status").await?;
+            let status: Value = serde_json::from_str(&output.stdout)
+                .or_trouble(|| format!("the client of {} gave no status", client.name()))?;
+            Ok::<_, Trouble>(counts(client.name(), &status))
+        }))
+        .await?;
+        Ok(counts.into_iter().flatten().collect())
+    }
+
+    /// Waits until every client has succeeded `more` times more than now. Whether that came before the deadline.
+    ///
+    /// # Errors
+    /// A client does not answer.
+    pub async fn progress(&self, more: u64, deadline: Duration) -> Result<bool, Trouble> {
+        let before = self.successes().await?;
+        let mut waiting =
+            Waiting::start(format!("every client to succeed {more} times"), deadline, self.lab.progress());
+        let until = waiting.until();
+        loop {
+            let now = self.successes().await?;
+            let behind: Vec<String> = now
+                .iter()
+                .map(|(name, n)| (name, n.saturating_sub(before.get(name).copied().unwrap_or(0))))
+                .filter(|(_, gained)| *gained < more)
+                .map(|(name, _)| name.clone())
+                .collect();
+            if behind.is_empty() {
+                return Ok(true);
+            }
+            if tokio::time::Instant::now() >= until {
+                return Ok(false);
+            }
+            waiting.seen(&format!("not yet: {}", behind.join(", ")));
+            tokio::time::sleep(ASK_EVERY).await;
+        }
+    }
+
+    /// Ends the work, lets every client read back what is there, and takes their histories into the scenario's folder.
+    ///
+    /// # Errors
+    /// A history could not be had. What a client could not read back its history says itself.
+    pub async fn finish(self) -> Result<Histories, Trouble> {
+        self.tell_all("stop").await?;
+        let verified = self.clients.iter().map(async |client| self.tell(client, "verify").await);
+        try_join_all(verified).await?;
+        let mut by_client = BTreeMap::new();
+        for client in &self.clients {
+            let history = self.history(client).await?;
+            by_client.insert(client.name().to_owned(), history);
+        }
+        self.remove().await?;
+        Ok(Histories { stream: self.placement.stream(), by_client })
+    }
+
+    /// What a client recorded. Its file is the record; a copy that was damaged on its way is taken once more.
+    async fn history(&self, client: &Client<'_>) -> Result<History, Trouble> {
+        let file = self.lab.folder.join(format!("{}.jsonl", self.placement.pod_name(client)));
+        for last in [false, true] {
+            let text = self.tell(client, "history").await?.stdout;
+            std::fs::write(&file, &text).or_trouble(|| format!("cannot write {}", file.display()))?;
+            match History::parse(&text) {
+                Ok(history) => return Ok(history),
+                Err(error) if last => {
+                    let name = client.name();
+                    return Err(Trouble::harness(format!("the history of the client of {name} is damaged: {error}")));
+                }
+                Err(error) => self.lab.note(format!("a copy of a history was damaged, taking another: {error}")),
+            }
+        }
+        Err(Trouble::harness("no history was taken"))
+    }
+
+    /// Removes the clients and waits until they are gone: a quota counts them as long as they are there.
+    async fn remove(&self) -> Result<(), Trouble> {
+        try_join_all(self.clients.iter().map(async |client| {
+            let namespace = pods::namespace(self.lab.deployment(), client);
+            let api: Api<Pod> = Api::namespaced(self.lab.access().client.clone(), namespace);
+            let name = self.placement.pod_name(client);
+            api.delete(&name, &DeleteParams::default()).await.or_trouble(|| format!("cannot remove {name}"))
+        }))
+        .await?;
+        let names: Vec<String> = self.clients.iter().map(|client| self.placement.pod_name(client)).collect();
+        let gone = |snapshot: &gauntlet_cluster::view::Snapshot| {
+            let left: Vec<String> =
+                snapshot.pods.iter().map(|pod| pod.name_any()).filter(|name| names.contains(name)).collect();
+            if left.is_empty() { Ok(()) } else { Err(format!("still there: {}", left.join(", "))) }
+        };
+        self.lab.view().until("the clients to be gone", GONE_WITHIN, self.lab.progress(), gone).await
+    }
+}
+
+fn counts(client: &str, status: &Value) -> Vec<(String, u64)> {
+    let ok = |tally: &Value| tally["ok"].as_u64().unwrap_or(0);
+    let groups = status["groups"].as_object().into_iter().flatten();
+    let of_groups = groups.map(|(name, group)| (format!("{client}, {name}"), ok(group)));
+    std::iter::once((client.to_owned(), ok(status))).chain(of_groups).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn each_group_is_counted_for_itself() {
+        let status = json!({"ok": 7, "groups": {"shard of a": {"ok": 7}, "shard of b": {"ok": 0}}});
+        let expected = [("redis", 7), ("redis, shard of a", 7), ("redis, shard of b", 0)];
+        assert_eq!(counts("redis", &status), expected.map(|(name, n)| (name.to_owned(), n)));
+    }
+}

@@ -1,0 +1,81 @@
+//! Clusters on which faults have no effect: containers are not held, and there is no node to drain.
+
+use async_trait::async_trait;
+use gauntlet_cluster::provider::Wanted;
+use gauntlet_cluster::provider::embedded::Embedded;
+use gauntlet_cluster::{Access, Cluster, Provider};
+use gauntlet_core::{Capability, Trouble};
+use std::collections::BTreeSet;
+
+#[derive(Default)]
+pub struct Ineffective {
+    real: Embedded,
+}
+
+struct Unharmed(Box<dyn Cluster>);
+
+#[async_trait]
+impl Provider for Ineffective {
+    fn name(&self) -> &'static str {
+        "ineffective"
+    }
+
+    fn check(&self) -> Result<(), Trouble> {
+        self.real.check()
+    }
+
+    async fn launch(&self, wanted: Wanted) -> Result<Box<dyn Cluster>, Trouble> {
+        Ok(Box::new(Unharmed(self.real.launch(wanted).await?)))
+    }
+
+    fn ids(&self) -> Result<Vec<String>, Trouble> {
+        self.real.ids()
+    }
+
+    async fn find(&self, id: &str) -> Result<Option<Box<dyn Cluster>>, Trouble> {
+        self.real.find(id).await
+    }
+
+    async fn discard(&self, id: &str) -> Result<(), Trouble> {
+        self.real.discard(id).await
+    }
+}
+
+#[async_trait]
+impl Cluster for Unharmed {
+    fn id(&self) -> &str {
+        self.0.id()
+    }
+
+    fn access(&self) -> &Access {
+        self.0.access()
+    }
+
+    fn capabilities(&self) -> BTreeSet<Capability> {
+        self.0.capabilities()
+    }
+
+    fn workers(&self) -> &[String] {
+        &[]
+    }
+
+    fn quiet_node(&self) -> Option<&str> {
+        self.0.quiet_node()
+    }
+
+    async fn hold_container(&self, _: &str, _: &str, _: &str) -> Result<(), Trouble> {
+        Ok(())
+    }
+
+    async fn release_container(&self, _: &str, _: &str, _: &str) -> Result<(), Trouble> {
+        Ok(())
+    }
+
+    async fn log(&self) -> Option<String> {
+        self.0.log().await
+    }
+
+    async fn shutdown(&self) -> Result<(), Trouble> {
+        self.0.shutdown().await
+    }
+}
