@@ -1,7 +1,6 @@
 //! `gauntlet`: deploys a system on a cluster, breaks it on purpose, and says honestly whether it held.
 //!
 //! - `cli`: the command line; `commands`: one module per subcommand
-//! - `host`: programs that the machine must have
 //! - `console`: how errors reach the person reading
 //! - `interrupt`: Ctrl-C
 //!
@@ -10,7 +9,6 @@
 mod cli;
 mod commands;
 mod console;
-mod host;
 mod interrupt;
 
 use clap::Parser;

@@ -5,10 +5,11 @@
 
 mod ineffective;
 
-use gauntlet_cluster::Provider;
 use gauntlet_cluster::provider::embedded::Embedded;
+use gauntlet_cluster::{Provider, host};
 use gauntlet_core::event::{Consumer, Event, Record};
-use gauntlet_core::{RunId, Seed, Verdict};
+use gauntlet_core::trouble::OrTrouble;
+use gauntlet_core::{RunId, Seed, Trouble, Verdict};
 use gauntlet_engine::folder::Folder;
 use gauntlet_engine::plan::Planned;
 use gauntlet_engine::setup::System;
@@ -33,7 +34,7 @@ fn main() -> std::process::ExitCode {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(AT_ONCE);
-    let unable = Embedded::default().check().err().map(|trouble| trouble.to_string());
+    let unable = prepare().err().map(|trouble| trouble.to_string());
     if let Some(reason) = &unable {
         eprintln!("SKIPPED: no scenario can run on this machine: {reason}");
     }
@@ -48,6 +49,15 @@ fn main() -> std::process::ExitCode {
     });
     let trials = trials.collect();
     libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+/// Installs what the bundled systems need and this machine lacks, as `gauntlet run` does.
+fn prepare() -> Result<(), Trouble> {
+    let runtime = tokio::runtime::Runtime::new().or_trouble(|| "cannot start".to_owned())?;
+    for system in systems::names() {
+        runtime.block_on(host::ensure(&systems::load(&system)?.contract, false))?;
+    }
+    Embedded::default().check()
 }
 
 fn trials() -> Vec<Trial> {

@@ -8,12 +8,14 @@
 //! - [`view`], [`ready`]: the live state of the cluster, and whether it is what the contract promises
 //! - [`exec`]: commands in pods, and their logs
 //! - [`nodes`]: cordon, evict, drain
+//! - [`host`]: programs that this machine must have
 //! - [`evidence`]: everything a person needs to find a cause, without any secret
 
 pub mod access;
 pub mod apply;
 pub mod evidence;
 pub mod exec;
+pub mod host;
 pub mod nodes;
 pub mod order;
 pub mod prerequisites;

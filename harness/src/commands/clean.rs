@@ -1,6 +1,7 @@
 //! `gauntlet clean`: heals what dead runs left open, then removes dead clusters.
 
-use crate::{console, host};
+use crate::console;
+use gauntlet_cluster::host;
 use gauntlet_cluster::provider::embedded::Embedded;
 use gauntlet_core::{ExitCode, Trouble};
 

@@ -1,7 +1,7 @@
 //! `gauntlet cluster up|down|list`: embedded clusters by themselves.
 
 use crate::cli::ClusterCommand;
-use crate::host;
+use gauntlet_cluster::host;
 use gauntlet_cluster::provider::Wanted;
 use gauntlet_cluster::provider::embedded::Embedded;
 use gauntlet_cluster::{Cluster, Provider};

@@ -1,7 +1,7 @@
 //! `gauntlet doctor`: what this machine lacks, and how to get it.
 
 use crate::cli::SystemArgs;
-use crate::host;
+use gauntlet_cluster::host;
 use gauntlet_cluster::provider::embedded::Embedded;
 use gauntlet_cluster::{Provider, render};
 use gauntlet_core::{ExitCode, Trouble};

@@ -1,8 +1,9 @@
 //! `gauntlet run`: checks everything that can be checked before anything is started, then leaves the rest to the engine.
 
 use crate::cli::RunArgs;
-use crate::{console, host, interrupt};
+use crate::{console, interrupt};
 use gauntlet_cluster::Provider;
+use gauntlet_cluster::host;
 use gauntlet_core::event::Consumer;
 use gauntlet_core::{ExitCode, RunId, Seed, Selection, Trouble};
 use gauntlet_engine::folder::Folder;

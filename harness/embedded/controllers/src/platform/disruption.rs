@@ -184,9 +184,7 @@ fn disrupted(budget: &Object, pods: &[&Object], now: DateTime<Utc>, plan: &mut P
     for (name, time) in granted.into_iter().flatten() {
         let granted = time.as_str().and_then(timestamp::parse);
         let is_same = |pod: &&&Object| {
-            object::name(pod) == name
-                && !object::is_deleting(pod)
-                && object::condition_is_true(pod, "DisruptionTarget")
+            object::name(pod) == name && !object::is_deleting(pod) && object::condition_is_true(pod, "DisruptionTarget")
         };
         let Some(pod) = pods.iter().find(is_same) else {
             continue;

@@ -68,7 +68,7 @@ mod tests {
 
     #[test]
     fn a_system_needs_the_programs_of_its_stores_once() {
-        let text = include_str!("../../../scenarios/systems/cordum/system.yaml");
+        let text = include_str!("../../../../scenarios/systems/cordum/system.yaml");
         let contract = Contract::parse("c", text).unwrap();
         let names: Vec<&str> = needed(&contract).iter().map(|program| program.name).collect();
         assert_eq!(names, ["nats-server", "nft", "redis-cli", "redis-server", "runc"]);
