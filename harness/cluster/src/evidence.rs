@@ -1,20 +1,21 @@
 //! Everything a person needs to find a cause: objects, events, logs of every container, nodes. Secrets are redacted
 //! here, at the source: nothing of their data leaves this module.
 
-use crate::access::{Access, said};
+use crate::access::{Access, RUN_LABEL, said};
 use crate::exec::{self, Place};
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::ResourceExt;
 use kube::api::{Api, DynamicObject, ListParams};
 use kube::discovery::{Discovery, Scope, verbs};
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Kinds that change with every heartbeat or repeat others.
 const UNINTERESTING: [&str; 2] = ["Lease", "ComponentStatus"];
 
 /// Collects evidence about some namespaces into a folder. Goes on whatever fails and returns what could not be had.
-pub async fn collect(access: &Access, namespaces: &[String], folder: &Path) -> Vec<String> {
+pub async fn collect(access: &Access, namespaces: &BTreeSet<String>, folder: &Path) -> Vec<String> {
     let mut problems = Vec::new();
     if let Err(error) =
         std::fs::create_dir_all(folder.join("objects")).and_then(|()| std::fs::create_dir_all(folder.join("logs")))
@@ -28,7 +29,18 @@ pub async fn collect(access: &Access, namespaces: &[String], folder: &Path) -> V
     problems
 }
 
-async fn objects(access: &Access, namespaces: &[String], folder: &Path, problems: &mut Vec<String>) {
+/// Namespaces that runs have made, for clients among others.
+///
+/// # Errors
+/// They cannot be listed.
+pub async fn namespaces_of_runs(access: &Access) -> Result<Vec<String>, String> {
+    let api: Api<Namespace> = Api::all(access.client.clone());
+    let list = api.list(&ListParams::default().labels(RUN_LABEL)).await;
+    let list = list.map_err(|error| format!("cannot list namespaces: {}", said(&error)))?;
+    Ok(list.items.iter().map(ResourceExt::name_any).collect())
+}
+
+async fn objects(access: &Access, namespaces: &BTreeSet<String>, folder: &Path, problems: &mut Vec<String>) {
     let kinds = match Discovery::new(access.client.clone()).run().await {
         Ok(kinds) => kinds,
         Err(error) => return problems.push(format!("cannot discover kinds: {}", said(&error))),

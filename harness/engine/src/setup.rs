@@ -10,6 +10,7 @@ use gauntlet_core::contract::Deployment;
 use gauntlet_core::event::{Event, Stage};
 use gauntlet_core::{Contract, Trouble};
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -184,10 +185,13 @@ pub(crate) async fn collect(
     folder: &Path,
 ) -> Result<(), Trouble> {
     let stages = Stages { emitter };
-    let namespaces: Vec<String> =
-        system.contract.prerequisites.namespaces.iter().map(|namespace| namespace.value.clone()).collect();
     let work = async {
-        let mut problems = evidence::collect(cluster.access(), &namespaces, folder).await;
+        let mut namespaces: BTreeSet<String> =
+            system.contract.prerequisites.namespaces.iter().map(|namespace| namespace.value.clone()).collect();
+        let ours = evidence::namespaces_of_runs(cluster.access()).await;
+        let mut problems: Vec<String> = ours.as_ref().err().cloned().into_iter().collect();
+        namespaces.extend(ours.unwrap_or_default());
+        problems.extend(evidence::collect(cluster.access(), &namespaces, folder).await);
         if let Some(log) = cluster.log().await
             && let Err(error) = std::fs::write(folder.join("cluster.log"), log)
         {

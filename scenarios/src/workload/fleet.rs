@@ -1,6 +1,6 @@
 //! Starting, watching and ending a fleet of clients.
 
-use super::pods::{self, Client, Placement};
+use super::pods::{self, Client, Placement, SecretOf};
 use futures::future::try_join_all;
 use gauntlet_cluster::exec::{self, Output, Place};
 use gauntlet_cluster::progress::Waiting;
@@ -9,11 +9,13 @@ use gauntlet_core::Trouble;
 use gauntlet_core::history::History;
 use gauntlet_core::trouble::OrTrouble;
 use gauntlet_engine::Lab;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::ResourceExt;
 use kube::api::{Api, DeleteParams};
-use serde_json::Value;
-use std::collections::BTreeMap;
+use kube::runtime::conditions::is_deleted;
+use kube::runtime::wait::await_condition;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Clients are pods of our own: they start at once or something is wrong.
@@ -59,11 +61,28 @@ impl<'a> Fleet<'a> {
         let fleet =
             Self { lab, clients, placement: Placement { fleet: format!("{}-{part}", lab.slug()), node, pause_ms } };
         let mut objects = pods::policies(lab.deployment(), &fleet.clients);
+        objects.push(pods::namespace(&fleet.placement));
+        objects.extend(fleet.secrets().await?);
         objects.extend(fleet.clients.iter().map(|client| pods::pod(lab.deployment(), client, &fleet.placement)));
         apply::apply(lab.access(), &lab.run, objects).await.map_err(|t| t.doing("cannot start the clients"))?;
         fleet.running().await?;
         fleet.tell_all("start").await?;
         Ok(fleet)
+    }
+
+    /// Copies of the secrets that the clients need, in their namespace.
+    async fn secrets(&self) -> Result<Vec<Value>, Trouble> {
+        let deployment = self.lab.deployment();
+        let needed: BTreeSet<SecretOf<'_>> =
+            self.clients.iter().flat_map(|client| client.secrets(deployment)).collect();
+        try_join_all(needed.into_iter().map(async |secret| {
+            let api: Api<Secret> = Api::namespaced(self.lab.access().client.clone(), secret.namespace);
+            let doing = || format!("cannot read secret {}/{}", secret.namespace, secret.name);
+            let found = api.get(secret.name).await.or_trouble(doing)?;
+            Ok(json!({"apiVersion": "v1", "kind": "Secret", "type": found.type_, "data": found.data,
+                "metadata": {"name": secret.copy_name(), "namespace": self.placement.namespace()}}))
+        }))
+        .await
     }
 
     async fn running(&self) -> Result<(), Trouble> {
@@ -87,8 +106,8 @@ impl<'a> Fleet<'a> {
 
     async fn tell(&self, client: &Client<'_>, word: &str) -> Result<Output, Trouble> {
         let pod = self.placement.pod_name(client);
-        let namespace = pods::namespace(self.lab.deployment(), client);
-        let place = Place { namespace, pod: &pod, container: "agent" };
+        let namespace = self.placement.namespace();
+        let place = Place { namespace: &namespace, pod: &pod, container: "agent" };
         exec::exec(self.lab.access(), place, &["/gauntlet", "agent", "control", word], ANSWERS_WITHIN).await
     }
 
@@ -184,22 +203,21 @@ impl<'a> Fleet<'a> {
         Err(Trouble::harness("no history was taken"))
     }
 
-    /// Removes the clients and waits until they are gone: a quota counts them as long as they are there.
+    /// Removes the clients with their namespace, and waits until it is gone: another fleet may bear the same name.
     async fn remove(&self) -> Result<(), Trouble> {
-        try_join_all(self.clients.iter().map(async |client| {
-            let namespace = pods::namespace(self.lab.deployment(), client);
-            let api: Api<Pod> = Api::namespaced(self.lab.access().client.clone(), namespace);
-            let name = self.placement.pod_name(client);
-            api.delete(&name, &DeleteParams::default()).await.or_trouble(|| format!("cannot remove {name}"))
-        }))
-        .await?;
-        let names: Vec<String> = self.clients.iter().map(|client| self.placement.pod_name(client)).collect();
-        let gone = |snapshot: &gauntlet_cluster::view::Snapshot| {
-            let left: Vec<String> =
-                snapshot.pods.iter().map(|pod| pod.name_any()).filter(|name| names.contains(name)).collect();
-            if left.is_empty() { Ok(()) } else { Err(format!("still there: {}", left.join(", "))) }
-        };
-        self.lab.view().until("the clients to be gone", GONE_WITHIN, self.lab.progress(), gone).await
+        let api: Api<Namespace> = Api::all(self.lab.access().client.clone());
+        let name = self.placement.namespace();
+        let doing = || format!("cannot remove namespace {name}");
+        let found = api.get(&name).await.or_trouble(doing)?;
+        api.delete(&name, &DeleteParams::default()).await.or_trouble(doing)?;
+        let uid = found.uid().unwrap_or_default();
+        let gone = await_condition(api, &name, is_deleted(&uid));
+        match tokio::time::timeout(GONE_WITHIN, gone).await {
+            Ok(gone) => gone.or_trouble(doing).map(drop),
+            Err(_) => {
+                Err(Trouble::harness(format!("namespace {name} of the clients is not gone after {GONE_WITHIN:?}")))
+            }
+        }
     }
 }
 

@@ -70,15 +70,52 @@ impl Placement {
         format!("gauntlet-{}-{}", self.fleet, client.name())
     }
 
+    /// The namespace of the fleet.
+    pub fn namespace(&self) -> String {
+        format!("gauntlet-{}", self.fleet)
+    }
+
     /// The stream that the fleet's NATS client publishes to.
     pub fn stream(&self) -> String {
         format!("GAUNTLET_{}", self.fleet.to_uppercase().replace('-', "_"))
     }
 }
 
-/// The namespace a client lives in: that of what it uses, since the secrets are there.
-pub fn namespace<'a>(deployment: Deployment<'a>, client: &Client<'a>) -> &'a str {
-    deployment.workload(client.workload()).map_or("default", |workload| &workload.namespace.value)
+/// The namespace of a fleet's own: in that of the system its pods would count against quotas and defaults.
+pub fn namespace(placement: &Placement) -> Value {
+    let name = placement.namespace();
+    json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {LABEL: "clients"}}})
+}
+
+/// A secret of the system that a client needs.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SecretOf<'a> {
+    pub namespace: &'a str,
+    pub name: &'a str,
+}
+
+impl SecretOf<'_> {
+    /// What its copy in the namespace of the clients is called.
+    pub fn copy_name(&self) -> String {
+        format!("{}-{}", self.namespace, self.name)
+    }
+}
+
+impl<'a> Client<'a> {
+    fn secret(&self, deployment: Deployment<'a>, name: &'a str) -> SecretOf<'a> {
+        let workload = deployment.workload(self.workload());
+        SecretOf { namespace: workload.map_or("default", |workload| &workload.namespace.value), name }
+    }
+
+    /// The secrets that it needs.
+    pub fn secrets(&self, deployment: Deployment<'a>) -> Vec<SecretOf<'a>> {
+        let (tls, key) = match self {
+            Self::Redis(store) | Self::Nats(store) => (store.client_tls.as_ref(), store.password.as_ref()),
+            Self::Jobs(pipeline) => (None, pipeline.key.as_ref()),
+        };
+        let names = tls.map(|tls| &tls.value).into_iter().chain(key.map(|key| &key.secret.value));
+        names.map(|name| self.secret(deployment, name)).collect()
+    }
 }
 
 /// The pod of one client.
@@ -90,7 +127,8 @@ pub fn pod(deployment: Deployment<'_>, client: &Client<'_>, placement: &Placemen
     if let Client::Redis(store) | Client::Nats(store) = client
         && let Some(secret) = &store.client_tls
     {
-        volumes.push(json!({"name": "tls", "secret": {"secretName": secret.value, "defaultMode": 0o440}}));
+        let secret = client.secret(deployment, &secret.value).copy_name();
+        volumes.push(json!({"name": "tls", "secret": {"secretName": secret, "defaultMode": 0o440}}));
         mounts.push(json!({"name": "tls", "mountPath": TLS, "readOnly": true}));
     }
     let mut spec = json!({
@@ -101,7 +139,7 @@ pub fn pod(deployment: Deployment<'_>, client: &Client<'_>, placement: &Placemen
             "name": "agent",
             "image": IMAGE,
             "args": ["workload", client.subcommand()],
-            "env": environment(client, placement),
+            "env": environment(deployment, client, placement),
             "securityContext": {"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true},
             "resources": {"requests": {"cpu": "50m", "memory": "32Mi"}, "limits": {"cpu": "500m", "memory": "256Mi"}},
             "readinessProbe": {"tcpSocket": {"port": CONTROL_PORT}, "periodSeconds": 1},
@@ -115,13 +153,17 @@ pub fn pod(deployment: Deployment<'_>, client: &Client<'_>, placement: &Placemen
     }
     json!({
         "apiVersion": "v1", "kind": "Pod",
-        "metadata": {"name": name, "namespace": namespace(deployment, client), "labels": {LABEL: "client"}},
+        "metadata": {"name": name, "namespace": placement.namespace(), "labels": {LABEL: "client"}},
         "spec": spec,
     })
 }
 
-fn environment(client: &Client<'_>, placement: &Placement) -> Vec<Value> {
+fn environment(deployment: Deployment<'_>, client: &Client<'_>, placement: &Placement) -> Vec<Value> {
     let value = |name: &str, value: String| json!({"name": name, "value": value});
+    let from_secret = |variable: &str, secret: &str, key: &str| {
+        let secret = client.secret(deployment, secret).copy_name();
+        json!({"name": variable, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}})
+    };
     let mut variables = vec![value("GAUNTLET_WORKLOAD", settings(client, placement).to_string())];
     match client {
         Client::Redis(store) => {
@@ -173,10 +215,6 @@ fn settings(client: &Client<'_>, placement: &Placement) -> Value {
     settings
 }
 
-fn from_secret(variable: &str, secret: &str, key: &str) -> Value {
-    json!({"name": variable, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}})
-}
-
 fn tls(prefix: &str, store: &Store) -> Vec<Value> {
     if store.client_tls.is_none() {
         return vec![];
@@ -207,7 +245,10 @@ pub fn policies(deployment: Deployment<'_>, clients: &[Client<'_>]) -> Vec<Value
                 "spec": {
                     "podSelector": {"matchLabels": workload.labels},
                     "policyTypes": ["Ingress"],
-                    "ingress": [{"from": [{"podSelector": {"matchLabels": {LABEL: "client"}}}]}],
+                    "ingress": [{"from": [{
+                        "namespaceSelector": {"matchLabels": {LABEL: "clients"}},
+                        "podSelector": {"matchLabels": {LABEL: "client"}},
+                    }]}],
                 },
             })
         })
@@ -244,9 +285,11 @@ mod tests {
         let pod = pod(deployment, &redis, &placement());
         let variables = pod["spec"]["containers"][0]["env"].as_array().unwrap();
         let password = variables.iter().find(|v| v["name"] == "REDIS_PASSWORD").unwrap();
-        assert_eq!(password["valueFrom"]["secretKeyRef"]["name"], "cordum-redis-secret");
+        assert_eq!(password["valueFrom"]["secretKeyRef"]["name"], "cordum-cordum-redis-secret");
         assert_eq!(pod["spec"]["nodeSelector"]["kubernetes.io/hostname"], "quiet");
-        assert_eq!(pod["metadata"]["namespace"], "cordum");
+        assert_eq!(pod["metadata"]["namespace"], "gauntlet-fault");
+        let copies: Vec<String> = redis.secrets(deployment).iter().map(SecretOf::copy_name).collect();
+        assert_eq!(copies, ["cordum-cordum-client-tls", "cordum-cordum-redis-secret"]);
     }
 
     #[test]
