@@ -10,9 +10,14 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
 use support::Place;
 
-/// Moments of a run, by the line that announces them.
-const MOMENTS: [&str; 4] =
-    ["bring up the cluster", "create what must exist first", "apply the overlay", "wait for the steady state"];
+/// Moments of a run, by the line that announces them. At the last one a fault is open.
+const MOMENTS: [&str; 5] = [
+    "bring up the cluster",
+    "create what must exist first",
+    "apply the overlay",
+    "wait for the steady state",
+    "[redis.failover] took effect",
+];
 
 /// A server whose launcher died before the cluster was on record ends by itself, within this.
 const SELF_END: std::time::Duration = std::time::Duration::from_secs(10);
@@ -28,7 +33,7 @@ fn can_run() -> bool {
 
 /// Starts a run and returns when it announces `moment`. The id of the run, and the process.
 fn run_until(place: &Place, moment: &str) -> (String, Child) {
-    let mut command = place.command(&["run"]);
+    let mut command = place.command(&["run", "redis.failover"]);
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program starts");
     let mut lines = BufReader::new(child.stderr.take().expect("standard error is piped")).lines();
     let mut run = None;

@@ -90,13 +90,17 @@ async fn disturb(lab: &Lab, drain: &Drain, control: &Evidence) -> Result<(), Tro
         }
     }
     for node in lab.cluster().workers() {
-        drain_node(lab, drain, node, control.clone()).await?;
+        if !drain_node(lab, drain, node, control.clone()).await? {
+            lab.note(format!("what is known after {node} decides: no further node is drained"));
+            break;
+        }
     }
     Ok(())
 }
 
-/// Drains one node and brings it back. A drain that does not end is a broken promise, not trouble.
-async fn drain_node(lab: &Lab, drain: &Drain, node: &str, control: Evidence) -> Result<(), Trouble> {
+/// Drains one node and brings it back. A drain that does not end is a broken promise, not trouble. Whether it ended and
+/// all was well again.
+async fn drain_node(lab: &Lab, drain: &Drain, node: &str, control: Evidence) -> Result<bool, Trouble> {
     let started = std::time::Instant::now();
     let cordon = lab.inject(Cordon::new(node), control).await?;
     lab.phase(Phase::Observe);
@@ -115,11 +119,12 @@ async fn drain_node(lab: &Lab, drain: &Drain, node: &str, control: Evidence) -> 
     lab.phase(Phase::Heal);
     lab.heal(cordon).await?;
     let name = format!("everything is ready again after {node}");
-    match lab.steady(drain.within.0).await {
+    let steady = lab.steady(drain.within.0).await;
+    match &steady {
         Ok(()) => lab.check(promise, &name, Outcome::Held, "the steady state"),
-        Err(trouble) => lab.check(promise, &name, Outcome::Broken, trouble.message),
+        Err(trouble) => lab.check(promise, &name, Outcome::Broken, trouble.message.clone()),
     }
-    Ok(())
+    Ok(emptied.is_ok() && steady.is_ok())
 }
 
 fn check_quorums(lab: &Lab, watcher: &Watcher) {
