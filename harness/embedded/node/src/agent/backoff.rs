@@ -24,6 +24,13 @@ impl Backoff {
         (!remaining.is_zero()).then_some((remaining, wait))
     }
 
+    /// How long to wait still since the last failure that was noted.
+    pub fn pending(&self, now: Instant) -> Option<Duration> {
+        let (wait, updated) = self.entry?;
+        let remaining = (updated + wait).saturating_duration_since(now);
+        (!remaining.is_zero()).then_some(remaining)
+    }
+
     /// Notes another try after a failure at `failed`.
     pub fn advance(&mut self, failed: Instant, now: Instant) {
         let wait = match self.entry {
@@ -73,6 +80,16 @@ mod tests {
         assert_eq!(backoff.remaining(later, later), None);
         backoff.advance(later, later);
         assert_eq!(backoff.remaining(later, later).map(|(_, wait)| wait), Some(FIRST));
+    }
+
+    #[test]
+    fn what_is_pending_runs_out() {
+        let mut backoff = Backoff::default();
+        let now = Instant::now();
+        assert_eq!(backoff.pending(now), None);
+        backoff.advance(now, now);
+        assert_eq!(backoff.pending(now + Duration::from_secs(4)), Some(Duration::from_secs(6)));
+        assert_eq!(backoff.pending(now + FIRST), None);
     }
 
     #[test]

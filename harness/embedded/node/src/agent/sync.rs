@@ -193,12 +193,13 @@ impl Worker {
                 return Some(now + remaining);
             }
         }
-        if let Some((remaining, _)) = slot.image_backoff.remaining(now, now)
-            && let State::Waiting { reason, message } = slot.state.clone()
-            && reason.starts_with("ErrImage")
-        {
-            images::back_off(&self.node, &pod, container, slot, &message);
-            self.publish();
+        if let Some(remaining) = slot.image_backoff.pending(now) {
+            if let State::Waiting { reason, message } = slot.state.clone()
+                && reason == "ErrImagePull"
+            {
+                images::back_off(&self.node, &pod, container, slot, &message);
+                self.publish();
+            }
             return Some(now + remaining);
         }
         match self.start(index, &pod, container).await {

@@ -234,6 +234,13 @@ impl TestNode {
         })
     }
 
+    /// How often events of this reason were told.
+    pub fn times(&self, reason: &str) -> i64 {
+        let events = self.store.list(&CORE_EVENTS, None).0;
+        let of_reason = events.iter().filter(|event| event["reason"] == reason);
+        of_reason.map(|event| object::int_at(event, "/count").unwrap_or(1)).sum()
+    }
+
     /// Reasons and messages of the events so far.
     pub fn events(&self) -> Vec<(String, String)> {
         let text = |event: &Object, pointer: &str| object::str_at(event, pointer).to_owned();

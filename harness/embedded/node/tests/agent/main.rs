@@ -4,7 +4,7 @@ mod fakes;
 
 use std::time::{Duration, Instant};
 
-use embedded_apimachinery::resource::{CONFIG_MAPS, PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES};
+use embedded_apimachinery::resource::{CONFIG_MAPS, PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS};
 use embedded_apimachinery::{Actor, Api, object};
 use serde_json::json;
 
@@ -202,4 +202,22 @@ async fn images_that_are_not_here_fail_as_pulls_fail() {
     assert!(of_container(&pod, "/state/waiting/message").starts_with("Back-off pulling image"));
     assert_eq!(phase(&pod), "Pending");
     assert!(node.runtime.asked().is_empty());
+}
+
+#[tokio::test]
+async fn a_pull_that_backs_off_is_not_tried_again_because_the_pod_changes() {
+    let node = TestNode::start();
+    node.create(&["run"], |spec| spec["containers"][0]["image"] = "example.invalid/none:1".into());
+    node.pod(|pod| of_container(pod, "/state/waiting/reason") == "ImagePullBackOff").await;
+    for change in 0..5 {
+        Api::modify(&node.store, &Actor::system("test"), &PODS, "ns", "p", "", &mut |pod| {
+            pod["metadata"]["annotations"]["change"] = change.to_string().into();
+            Ok(())
+        })
+        .unwrap();
+    }
+    // Changes are taken in order, so these were looked at once the pod is gone.
+    node.delete(0);
+    node.gone().await;
+    assert_eq!(node.times("Pulling"), 1);
 }
