@@ -4,11 +4,13 @@
 //! - [`systems`]: contracts and overlays of the systems under test
 //! - [`workload`]: clients inside the cluster, and what their histories say
 //! - [`redis`]: losing a primary of a Redis Cluster
+//! - [`nats`]: losing peers of a JetStream cluster, and its quorum
 //! - [`drain`]: draining nodes without losing a quorum
 //!
 //! Nothing here names a system: what a scenario needs to know, the contract says.
 
 pub mod drain;
+pub mod nats;
 pub mod redis;
 pub mod registry;
 pub mod systems;

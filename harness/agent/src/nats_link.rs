@@ -62,6 +62,15 @@ impl NatsSettings {
         options.connect(servers).await.context("nats does not answer")
     }
 
+    /// The name that the server at one of the addresses goes by among its peers.
+    ///
+    /// # Errors
+    /// Bad settings, or nobody there who answers.
+    pub async fn name_of(&self, server: &str) -> Result<String> {
+        let one = Self { servers: vec![server.to_owned()], ..self.clone() };
+        Ok(one.connect("gauntlet-peers").await?.server_info().server_name)
+    }
+
     /// A stream as the systems under test want it: on disk, replicated, nothing discarded that was acknowledged.
     pub fn stream(&self, name: &str, subject: &str) -> Config {
         Config {

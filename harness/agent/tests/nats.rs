@@ -4,7 +4,7 @@ mod support;
 
 use std::time::Duration;
 
-use gauntlet_core::checkers::{Conclusion, Finding, availability, nats};
+use gauntlet_core::checkers::{Conclusion, Finding, availability, nats, nats_consumer};
 use serde_json::json;
 use support::agent::Workload;
 use support::have;
@@ -29,6 +29,38 @@ fn death_of_the_streams_leader_loses_nothing_that_was_acknowledged() {
     let (from, to) = (history.attempts[0].invoked.wall_us, history.attempts.last().unwrap().invoked.wall_us);
     let gap = availability::check(&history, from, to, 400, |_| true).overall.longest_gap;
     assert!(gap.length_us() > 500_000, "nobody was elected, so nothing died: {gap:?}");
+}
+
+#[test]
+fn durable_consumer_gets_every_message_though_the_streams_leader_dies() {
+    if !have(&["nats-server"]) {
+        return;
+    }
+    let mut servers = Nats::cluster(3);
+    let workload = Workload::start("nats", &servers.env(), json!({"nats": {"consumer": "taker"}}));
+    workload.await_ok(200, Duration::from_secs(20));
+    let leader = servers.leader_of("GAUNTLET");
+    servers.kill(leader);
+    workload.await_ok(200, Duration::from_secs(40));
+    servers.restart(leader);
+    let peers = support::await_that("all replicas are current", Duration::from_secs(30), || {
+        let peers: serde_json::Value =
+            serde_json::from_str(&workload.say("peers")?).map_err(|error| error.to_string())?;
+        let stream = peers["streams"][0].clone();
+        let followers = stream["group"]["followers"].as_array().cloned().unwrap_or_default();
+        let current = followers.iter().filter(|peer| peer["current"] == true).count();
+        if current == 2 { Ok(peers) } else { Err(stream.to_string()) }
+    });
+    assert_eq!(peers["streams"][0]["replicas"], 3, "{peers}");
+    assert_eq!(peers["streams"][0]["consumers"][0]["name"], "taker", "{peers}");
+    let names: Vec<_> = peers["servers"].as_array().unwrap().iter().map(|server| server["name"].as_str()).collect();
+    assert_eq!(names, [Some("n0"), Some("n1"), Some("n2")]);
+    let history = workload.verified_history();
+
+    let report = nats_consumer::check(&history, "GAUNTLET", "taker", 100);
+    assert_eq!((&report.findings[..], &report.insufficient[..]), (&[][..], &[][..]));
+    // How many confirmations died with the leader is the server's affair; more than a batch would be ours.
+    assert!(report.furthest_back <= 64, "{report:?}");
 }
 
 #[test]

@@ -74,6 +74,14 @@ fn mistakes_are_located_and_explained() {
         ("- id: replicas", "- id: inventory", "a second promise is called `inventory`"),
         ("doneState: succeeded", "doneState: done", "doneState `done` is not among finalStates"),
         ("plainLossPercent: 1", "plainLossPercent: 101", "is not between 0 and 100"),
+        (
+            "    - store: nats\n      resume",
+            "    - store: redis\n      resume",
+            "the members of store `redis` do not vote",
+        ),
+        ("resume: {elections: 2", "resume: {elections: 0", "`elections` is 1 or more"),
+        ("resume: {elections: 2", "resume: {election: 2", "unknown key `election`"),
+        ("- {of: jobs, window: 30s}", "- {of: job, window: 30s}", "no store or pipeline is called `job`"),
         ("min: 2, max: 10", "min: 20, max: 10", "scales from 20 up to 10"),
     ] {
         let said = mistakes(from, to);

@@ -1,6 +1,6 @@
 //! Starting, watching and ending a fleet of clients.
 
-use super::pods::{self, Client, Placement, SecretOf};
+use super::pods::{self, Client, Load, Placement, SecretOf};
 use futures::future::try_join_all;
 use gauntlet_cluster::exec::{self, Output, Place};
 use gauntlet_cluster::progress::Waiting;
@@ -56,10 +56,17 @@ impl<'a> Fleet<'a> {
     /// # Errors
     /// A client did not start, or could not reach what it uses.
     pub async fn start(lab: &'a Lab, part: &str, pause_ms: u64) -> Result<Self, Trouble> {
+        Self::start_with(lab, part, Load { pause_ms, consume: false }).await
+    }
+
+    /// As [`Fleet::start`], with that load.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn start_with(lab: &'a Lab, part: &str, load: Load) -> Result<Self, Trouble> {
         let clients = Client::all(lab.deployment());
         let node = lab.cluster().quiet_node().map(str::to_owned);
-        let fleet =
-            Self { lab, clients, placement: Placement { fleet: format!("{}-{part}", lab.slug()), node, pause_ms } };
+        let fleet = Self { lab, clients, placement: Placement { fleet: format!("{}-{part}", lab.slug()), node, load } };
         let mut objects = pods::policies(lab.deployment(), &fleet.clients);
         objects.push(pods::namespace(&fleet.placement));
         objects.extend(fleet.secrets().await?);
@@ -109,6 +116,25 @@ impl<'a> Fleet<'a> {
         let namespace = self.placement.namespace();
         let place = Place { namespace: &namespace, pod: &pod, container: "agent" };
         exec::exec(self.lab.access(), place, &["/gauntlet", "agent", "control", word], ANSWERS_WITHIN).await
+    }
+
+    /// The name of the stream that the fleet publishes to.
+    pub fn stream(&self) -> String {
+        self.placement.stream()
+    }
+
+    /// Asks the client of that store or pipeline something.
+    ///
+    /// # Errors
+    /// It does not answer, or does not know.
+    pub async fn ask(&self, name: &str, word: &str) -> Result<String, String> {
+        let client = self.clients.iter().find(|client| client.name() == name);
+        let client = client.ok_or_else(|| format!("{name} has no client"))?;
+        match self.tell(client, word).await {
+            Ok(output) if output.success() => Ok(output.stdout),
+            Ok(output) => Err(format!("{}{}", output.stdout, output.stderr).trim().to_owned()),
+            Err(trouble) => Err(trouble.message),
+        }
     }
 
     async fn tell_all(&self, word: &str) -> Result<(), Trouble> {

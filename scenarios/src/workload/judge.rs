@@ -1,9 +1,10 @@
 //! From histories to checks of promises.
 
 use super::fleet::Histories;
-use super::pods::Client;
-use gauntlet_core::checkers::{Conclusion, Finding, availability, jobs, nats, redis};
+use super::pods::{CONSUMER, Client};
+use gauntlet_core::checkers::{Conclusion, Finding, availability, jobs, nats, nats_consumer, redis};
 use gauntlet_core::contract::Deployment;
+use gauntlet_core::history::{History, Operation};
 use gauntlet_core::{Evidence, Outcome};
 use gauntlet_engine::Lab;
 
@@ -24,7 +25,7 @@ pub struct Allowance {
     pub needs_replicated: bool,
 }
 
-fn told(findings: &[Finding]) -> String {
+pub fn told(findings: &[Finding]) -> String {
     let shown: Vec<String> = findings.iter().take(3).map(ToString::to_string).collect();
     let more = findings.len().saturating_sub(shown.len());
     let rest = if more > 0 { format!(", and {more} more") } else { String::new() };
@@ -90,6 +91,28 @@ fn judge_nats(histories: &Histories, store: &str) -> Judged {
     concluded(report.conclude(), format!("all {} of them", report.published.acked))
 }
 
+/// Records what became of a fleet's durable consumer. Of confirmed acknowledgements `forgotten` may have been undone.
+pub fn judge_consumer(lab: &Lab, histories: &Histories, store: &str, forgotten: u64, promise: &str) {
+    let name = "the consumer went on where it was";
+    let Some(history) = histories.of(store) else {
+        return lab.check(promise, name, Outcome::Unknown, "no history");
+    };
+    let report = consumer(history, &histories.stream);
+    let undone = report.furthest_back.max(report.redelivered.len() as u64);
+    lab.figure(&format!("{store}: acknowledgements forgotten"), undone as f64, "messages", Some(forgotten as f64));
+    let held = format!("{} confirmed, {undone} of them forgotten, {forgotten} allowed", report.confirmed);
+    let (outcome, detail) = concluded(report.conclude(forgotten), held);
+    lab.check(promise, name, outcome, detail);
+}
+
+fn consumer(history: &History, stream: &str) -> nats_consumer::Report {
+    nats_consumer::check(history, stream, CONSUMER, NEEDED)
+}
+
+fn consumes(history: &History) -> bool {
+    history.attempts.iter().any(|attempt| matches!(attempt.op, Operation::NatsFetch { .. }))
+}
+
 fn judge_jobs(histories: &Histories, pipeline: &str) -> Judged {
     let Some(history) = histories.of(pipeline) else { return (Outcome::Unknown, "no history".to_owned()) };
     let report = jobs::check(history, NEEDED);
@@ -112,7 +135,10 @@ pub fn control(deployment: Deployment<'_>, histories: &Histories) -> Evidence {
         let Some(history) = histories.of(name) else { return Evidence::Missing(format!("no history of {name}")) };
         let conclusion = match client {
             Client::Redis(_) => redis::check(history, redis::Needs { plain: NEEDED, waited: 0 }).conclude(0.0),
-            Client::Nats(_) => nats::check(history, &histories.stream, NEEDED).conclude(),
+            Client::Nats(_) => match nats::check(history, &histories.stream, NEEDED).conclude() {
+                Conclusion::Clean if consumes(history) => consumer(history, &histories.stream).conclude(0),
+                conclusion => conclusion,
+            },
             Client::Jobs(_) => jobs::check(history, NEEDED).conclude(),
         };
         match conclusion {

@@ -9,7 +9,7 @@ pub mod judge;
 pub mod pods;
 
 pub use fleet::{Fleet, Histories};
-pub use pods::Client;
+pub use pods::{Client, Load};
 
 use gauntlet_core::event::Phase;
 use gauntlet_core::{Evidence, Trouble};
@@ -26,8 +26,16 @@ const CONTROL_WITHIN: Duration = Duration::from_secs(60);
 /// # Errors
 /// The clients could not be started or ended.
 pub async fn control_round(lab: &Lab) -> Result<Evidence, Trouble> {
+    control_round_with(lab, Load { pause_ms: 20, consume: false }).await
+}
+
+/// As [`control_round`], with that load.
+///
+/// # Errors
+/// As there.
+pub async fn control_round_with(lab: &Lab, load: Load) -> Result<Evidence, Trouble> {
     lab.phase(Phase::Control);
-    let fleet = Fleet::start(lab, "control", 20).await?;
+    let fleet = Fleet::start_with(lab, "control", load).await?;
     let worked = fleet.progress(CONTROL, CONTROL_WITHIN).await?;
     let histories = fleet.finish().await?;
     if !worked {

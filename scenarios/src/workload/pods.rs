@@ -8,6 +8,9 @@ use serde_json::{Value, json};
 /// The label of all clients; policies let them in by it.
 pub const LABEL: &str = "gauntlet.test/agent";
 
+/// The durable consumer of a fleet's stream.
+pub const CONSUMER: &str = "gauntlet";
+
 const IMAGE: &str = "gauntlet/agent:latest";
 const CONTROL_PORT: u16 = 7070;
 const TLS: &str = "/gauntlet-tls";
@@ -61,8 +64,16 @@ pub struct Placement {
     pub fleet: String,
     /// The node that nothing disturbs.
     pub node: Option<String>,
+    pub load: Load,
+}
+
+/// What the clients of a fleet do.
+#[derive(Debug, Clone, Copy)]
+pub struct Load {
     /// Milliseconds between two operations of one worker.
     pub pause_ms: u64,
+    /// Whether messages are also taken from the stream, by a durable consumer.
+    pub consume: bool,
 }
 
 impl Placement {
@@ -202,13 +213,14 @@ fn settings(client: &Client<'_>, placement: &Placement) -> Value {
         "client": placement.pod_name(client),
         "history_dir": "/history",
         "stream": false,
-        "pause_ms": placement.pause_ms,
+        "pause_ms": placement.load.pause_ms,
     });
     match client {
         Client::Redis(_) => settings["redis"] = json!({"prefix": placement.pod_name(client)}),
         Client::Nats(_) => {
             let subject = format!("gauntlet.{}.data", placement.fleet);
-            settings["nats"] = json!({"stream": placement.stream(), "subject": subject});
+            let consumer = placement.load.consume.then_some(CONSUMER);
+            settings["nats"] = json!({"stream": placement.stream(), "subject": subject, "consumer": consumer});
         }
         Client::Jobs(_) => {}
     }
@@ -264,7 +276,8 @@ mod tests {
     }
 
     fn placement() -> Placement {
-        Placement { fleet: "fault".into(), node: Some("quiet".into()), pause_ms: 20 }
+        let load = Load { pause_ms: 20, consume: false };
+        Placement { fleet: "fault".into(), node: Some("quiet".into()), load }
     }
 
     #[test]

@@ -55,6 +55,9 @@ pub struct NatsConfig {
     pub subject: String,
     /// Publishes under way at a time: one per worker.
     pub workers: u32,
+    /// A durable consumer that takes and acknowledges every message, made where it is missing; without a name nobody
+    /// consumes.
+    pub consumer: Option<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -93,7 +96,7 @@ impl Default for RedisConfig {
 
 impl Default for NatsConfig {
     fn default() -> Self {
-        Self { stream: "GAUNTLET".into(), subject: "gauntlet.data".into(), workers: 4 }
+        Self { stream: "GAUNTLET".into(), subject: "gauntlet.data".into(), workers: 4, consumer: None }
     }
 }
 

@@ -25,6 +25,7 @@ pub enum Word {
     Verify,
     Status,
     History,
+    Peers,
 }
 
 #[derive(Args)]
@@ -50,6 +51,7 @@ pub async fn serve(address: SocketAddr, runner: Arc<Runner>, shutdown: Cancellat
         .route("/verify", post(verify))
         .route("/status", get(|State(runner): State<Arc<Runner>>| async move { Json(runner.status()) }))
         .route("/history", get(history))
+        .route("/peers", get(peers))
         .with_state(runner);
     http_server::serve(http_server::bind(address).await?, router, shutdown).await
 }
@@ -86,6 +88,13 @@ async fn history(State(runner): State<Arc<Runner>>) -> Response {
     }
 }
 
+async fn peers(State(runner): State<Arc<Runner>>) -> Response {
+    match runner.peers().await {
+        Ok(peers) => Json(peers).into_response(),
+        Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error:#}\n")).into_response(),
+    }
+}
+
 pub async fn say(args: ControlArgs) -> Result<ExitCode> {
     let (word, is_order) = match args.word {
         Word::Start => ("start", true),
@@ -93,6 +102,7 @@ pub async fn say(args: ControlArgs) -> Result<ExitCode> {
         Word::Verify => ("verify", true),
         Word::Status => ("status", false),
         Word::History => ("history", false),
+        Word::Peers => ("peers", false),
     };
     let client = reqwest::Client::builder()
         .timeout(Duration::from_secs(args.timeout))

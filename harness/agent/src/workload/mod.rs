@@ -7,13 +7,15 @@
 //!
 //! A workload is `idle`, `running`, `stopped`, `verifying` or `verified`. Control ([`control`]) is HTTP on port 7070:
 //! `POST /start` (answers once the system was reached), `POST /stop`, `POST /verify` (reads the final state back),
-//! `GET /status`, `GET /history` (all of it, JSON lines); `agent control COMMAND` says the same through exec. TERM
+//! `GET /status`, `GET /history` (all of it, JSON lines), `GET /peers` (of the store used, where it has peers that vote); `agent control COMMAND` says the same through exec. TERM
 //! stops the workload, prints a summary and ends with 0.
 
 mod config;
 mod control;
 mod nats;
+mod nats_consumer;
 mod nats_dump;
+mod nats_peers;
 mod pipeline;
 mod recorder;
 mod redis;

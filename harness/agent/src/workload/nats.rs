@@ -14,7 +14,9 @@ use gauntlet_core::history::{Operation, Reply};
 use tokio_util::sync::CancellationToken;
 
 use super::config::{Config, NatsConfig};
+use super::nats_consumer::Taker;
 use super::nats_dump;
+use super::nats_peers;
 use super::recorder::{Completion, Recorder};
 use super::runner::Workers;
 use crate::lifecycle;
@@ -66,6 +68,10 @@ impl NatsWorkload {
         })
         .await?;
         let mut workers = Workers::new();
+        if let Some(taker) = self.taker(js.clone(), recorder.clone()) {
+            lifecycle::reach("the consumer", timeout, &running, || taker.consumer()).await?;
+            workers.spawn(taker.run(running.clone()));
+        }
         for process in 0..self.config.workers {
             let publisher = Publisher { workload: self.clone(), recorder: recorder.clone(), js: js.clone(), process };
             workers.spawn(publisher.run(running.clone()));
@@ -73,12 +79,36 @@ impl NatsWorkload {
         Ok(workers)
     }
 
-    /// Reads the whole stream.
+    fn taker(&self, js: jetstream::Context, recorder: Arc<Recorder>) -> Option<Taker> {
+        let durable = self.config.consumer.clone()?;
+        Some(Taker {
+            recorder,
+            js,
+            stream: self.config.stream.clone(),
+            durable,
+            first_process: self.config.workers,
+            pause: self.pause,
+            op_timeout: self.op_timeout,
+        })
+    }
+
+    /// Takes what the consumer has not taken yet, then reads the whole stream.
     ///
     /// # Errors
     /// It could not be read to its end in time.
-    pub async fn verify(&self, recorder: &Recorder) -> Result<()> {
+    pub async fn verify(&self, recorder: &Arc<Recorder>) -> Result<()> {
+        if let Some(taker) = self.taker(self.jetstream().await?, recorder.clone()) {
+            taker.drain(self.verify_timeout).await?;
+        }
         nats_dump::dump(self, &self.config.stream, recorder, self.verify_timeout).await
+    }
+
+    /// The members by their own names, and the replicas of every stream and consumer as their leaders see them.
+    ///
+    /// # Errors
+    /// The streams cannot be listed.
+    pub async fn peers(&self) -> Result<serde_json::Value> {
+        nats_peers::ask(&self.settings, &self.jetstream().await?, self.op_timeout).await
     }
 
     /// The one connection, made when first needed; it heals itself.

@@ -153,6 +153,17 @@ impl Runner {
         status
     }
 
+    /// What the store says of its peers.
+    ///
+    /// # Errors
+    /// It does not answer, or has no peers that vote.
+    pub async fn peers(&self) -> Result<Value> {
+        match &self.workload {
+            Workload::Nats(nats) => nats.peers().await,
+            Workload::Redis(_) | Workload::Pipeline(_) => bail!("this workload uses nothing whose peers vote"),
+        }
+    }
+
     /// The whole history, JSON lines.
     ///
     /// # Errors

@@ -18,6 +18,12 @@ pub enum Finding {
     Reordered { earlier: String, later: String },
     /// Acknowledged while no quorum existed.
     AckedWithoutQuorum { what: String, at_us: u64 },
+    /// In the stream, and never given to its consumer.
+    Undelivered { what: String },
+    /// Given to the consumer again at `at_us`, although the server had confirmed its acknowledgement.
+    Redelivered { what: String, at_us: u64 },
+    /// The consumer's floor stood at `now` after everything up to `before` was confirmed.
+    FloorWentBack { before: u64, now: u64, at_us: u64 },
     /// Accepted, known to the system, and not ended when the deadline came.
     NotEnded { what: String, state: String },
 }
@@ -35,6 +41,13 @@ impl fmt::Display for Finding {
                 write!(f, "{earlier} was acknowledged before {later} was begun, but stands after it")
             }
             Self::AckedWithoutQuorum { what, .. } => write!(f, "{what} was acknowledged while there was no quorum"),
+            Self::Undelivered { what } => write!(f, "{what} was never given to the consumer"),
+            Self::Redelivered { what, .. } => {
+                write!(f, "{what} was given to the consumer again after its acknowledgement was confirmed")
+            }
+            Self::FloorWentBack { before, now, .. } => {
+                write!(f, "the consumer stood at {now} after everything up to {before} was confirmed")
+            }
             Self::NotEnded { what, state } => write!(f, "{what} was accepted and never ended; its state is {state}"),
         }
     }

@@ -3,6 +3,7 @@
 //!
 //! - [`redis`]: acknowledged writes against the values read back.
 //! - [`nats`]: acknowledged publishes against the messages in the stream; publishes acknowledged without quorum.
+//! - [`nats_consumer`]: what a durable consumer was given against what it had acknowledged.
 //! - [`jobs`]: accepted jobs against how they ended.
 //! - [`availability`]: the longest time without a success, overall and per group.
 //!
@@ -14,6 +15,7 @@ pub mod availability;
 mod finding;
 pub mod jobs;
 pub mod nats;
+pub mod nats_consumer;
 pub mod redis;
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The contract as one overlay deploys it: what the overlay does not have is left out, what it overrides is resolved.
 
 use super::model::{Contract, Only, Overlay, Promise, Ref};
-use super::objective::{Failover, Pipeline};
+use super::objective::{Consensus, Failover, Pipeline};
 use super::policy::{Budget, Quorum};
 use super::prerequisites::{Certificate, Claim, Secret};
 use super::store::Store;
@@ -72,6 +72,11 @@ impl<'a> Deployment<'a> {
     /// How the store of that name survives the loss of a primary, where it promises to.
     pub fn failover(self, store: &str) -> Option<&'a Failover> {
         self.contract.objectives.failover.iter().find(|failover| failover.store.value == store)
+    }
+
+    /// How the store of that name survives the loss of members that vote, where it promises to.
+    pub fn consensus(self, store: &str) -> Option<&'a Consensus> {
+        self.contract.objectives.consensus.iter().find(|consensus| consensus.store.value == store)
     }
 
     /// Where the document makes the promise; the id itself if it were unknown, which parsing rules out.

@@ -50,6 +50,8 @@ pub struct Objectives {
     #[serde(default)]
     pub failover: Vec<Failover>,
     #[serde(default)]
+    pub consensus: Vec<Consensus>,
+    #[serde(default)]
     pub drain: Option<Drain>,
     #[serde(default)]
     pub jobs: Option<Jobs>,
@@ -83,6 +85,41 @@ impl FailoverBudget {
     /// The time in which clients are served again.
     pub fn for_node_timeout(&self, node_timeout: std::time::Duration) -> std::time::Duration {
         (node_timeout.mul_f64(self.node_timeout_factor) + self.plus.0).min(self.at_most.0)
+    }
+}
+
+/// How a store whose members vote survives the loss of some of them.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Consensus {
+    pub store: Ref,
+    /// The time in which clients are served again after a member was lost, or after a quorum came back.
+    pub resume: ElectionBudget,
+    /// Every replica is current again this long after the lost members were allowed to come back.
+    pub whole_within: Span,
+    /// What cannot be acknowledged ends in an error for the client within this time.
+    pub refuse_within: Span,
+    /// Confirmed acknowledgements of a consumer that may be forgotten with the member that confirmed them.
+    pub forgotten_acks: u64,
+    /// Longest time in which others that rely on the store get nothing done while one member is lost.
+    #[serde(default)]
+    pub unavailable_at_most: Vec<Unavailability>,
+    pub promise: Ref,
+}
+
+/// As long as `elections` elections at their slowest take, plus `plus`, at most `at_most`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct ElectionBudget {
+    pub elections: u32,
+    pub plus: Span,
+    pub at_most: Span,
+}
+
+impl ElectionBudget {
+    /// The time in which clients are served again, where one election takes `slowest` at the most.
+    pub fn for_election(&self, slowest: std::time::Duration) -> std::time::Duration {
+        (slowest * self.elections + self.plus.0).min(self.at_most.0)
     }
 }
 
@@ -129,5 +166,12 @@ mod tests {
             FailoverBudget { node_timeout_factor: 2.0, plus: Span::from_secs(2), at_most: Span::from_secs(15) };
         assert_eq!(budget.for_node_timeout(Duration::from_secs(5)), Duration::from_secs(12));
         assert_eq!(budget.for_node_timeout(Duration::from_secs(15)), Duration::from_secs(15));
+    }
+
+    #[test]
+    fn the_budget_of_elections_follows_their_slowest_up_to_its_bound() {
+        let budget = ElectionBudget { elections: 2, plus: Span::from_secs(2), at_most: Span::from_secs(30) };
+        assert_eq!(budget.for_election(Duration::from_secs(9)), Duration::from_secs(20));
+        assert_eq!(budget.for_election(Duration::from_secs(20)), Duration::from_secs(30));
     }
 }

@@ -18,6 +18,13 @@ pub enum Operation {
     RedisWrite { key: String, value: String, wait: Option<u32> },
     /// A JetStream publish with `Nats-Msg-Id: msg_id`.
     NatsPublish { stream: String, subject: String, msg_id: String },
+    /// A durable consumer asked for its next messages.
+    NatsFetch { stream: String, consumer: String },
+    /// The acknowledgement of a message that the consumer was given for the `delivery`th time; it is written down when
+    /// the message is there, so the invocation is the delivery.
+    NatsAck { stream: String, consumer: String, sequence: u64, delivery: u64 },
+    /// A question for where the consumer stands.
+    NatsFloor { stream: String, consumer: String },
     /// A job handed to the pipeline under a name of the client's own.
     JobSubmit { name: String },
     /// One HTTP request.
@@ -35,6 +42,16 @@ pub enum Reply {
     NatsPublish {
         sequence: u64,
         duplicate: bool,
+    },
+    /// So many messages came.
+    NatsFetch {
+        messages: u32,
+    },
+    /// The server confirmed the acknowledgement.
+    NatsAck,
+    /// Everything up to `floor` is acknowledged, as the consumer's leader sees it.
+    NatsFloor {
+        floor: u64,
     },
     /// The id under which the system accepted the job.
     JobSubmit {
@@ -65,6 +82,8 @@ pub enum Observation {
     RedisValue { key: String, value: Option<String> },
     /// A message found in a stream.
     NatsMessage { stream: String, sequence: u64, msg_id: String },
+    /// Where a durable consumer stood in the end: `undelivered` messages it never gave out, `unacknowledged` it waits for.
+    NatsConsumer { stream: String, consumer: String, floor: u64, undelivered: u64, unacknowledged: u64 },
     /// A job's state as the system reports it; `None` where the system does not know the job. `ends` counts the
     /// transitions into a final state that were seen.
     JobState { job: String, state: Option<String>, terminal: bool, ends: u32 },
@@ -81,7 +100,7 @@ impl Observation {
             Self::RedisValue { .. } => Some(Dump::Redis),
             Self::NatsMessage { stream, .. } => Some(Dump::Nats { stream: stream.clone() }),
             Self::JobState { .. } => Some(Dump::Jobs),
-            Self::DumpComplete { .. } | Self::DumpFailed { .. } => None,
+            Self::NatsConsumer { .. } | Self::DumpComplete { .. } | Self::DumpFailed { .. } => None,
         }
     }
 }

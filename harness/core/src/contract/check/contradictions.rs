@@ -14,6 +14,7 @@ pub(super) fn check(findings: &mut Findings<'_>) {
     autoscalers(findings);
     pipelines(findings);
     losses(findings);
+    consensus(findings);
 }
 
 /// The workloads of that name with the overlay in which each exists and its replicas there.
@@ -181,6 +182,19 @@ fn losses(findings: &mut Findings<'_>) {
     for (promise, percent) in failovers.chain(drains) {
         if !(0.0..=100.0).contains(&percent) {
             findings.add(promise, format!("plainLossPercent {percent} is not between 0 and 100"));
+        }
+    }
+}
+
+fn consensus(findings: &mut Findings<'_>) {
+    let contract = findings.contract;
+    for objective in &contract.objectives.consensus {
+        let stores = contract.stores.iter().filter(|store| store.name.value == objective.store.value);
+        for store in stores.filter(|store| !matches!(store.kind, StoreKind::NatsJetstream { .. })) {
+            findings.add(&objective.store, format!("the members of store `{}` do not vote", store.name.value));
+        }
+        if objective.resume.elections == 0 {
+            findings.add(&objective.store, "without an election nobody can be served again; `elections` is 1 or more");
         }
     }
 }

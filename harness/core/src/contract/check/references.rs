@@ -102,6 +102,7 @@ fn promises(findings: &mut Findings<'_>) {
         .chain(c.budgets.iter().map(|x| &x.promise))
         .chain(c.network.iter().map(|x| &x.promise))
         .chain(c.objectives.failover.iter().map(|x| &x.promise))
+        .chain(c.objectives.consensus.iter().map(|x| &x.promise))
         .chain(c.objectives.drain.iter().map(|x| &x.promise))
         .chain(c.objectives.jobs.iter().map(|x| &x.promise));
     for reference in optional.chain(required) {
@@ -159,11 +160,16 @@ fn workloads(findings: &mut Findings<'_>) {
 fn stores(findings: &mut Findings<'_>) {
     let c = findings.contract;
     let known = names(c.stores.iter().map(|s| &s.name));
-    for reference in c.backups.iter().map(|b| &b.store).chain(c.objectives.failover.iter().map(|f| &f.store)) {
+    let named = (c.backups.iter().map(|b| &b.store))
+        .chain(c.objectives.failover.iter().map(|f| &f.store))
+        .chain(c.objectives.consensus.iter().map(|x| &x.store));
+    for reference in named {
         findings.known("store", reference, &known);
     }
     let served: Vec<&str> = known.iter().copied().chain(names(c.pipelines.iter().map(|p| &p.name))).collect();
-    for window in c.objectives.drain.iter().flat_map(|d| &d.unavailable_at_most) {
+    let windows = (c.objectives.drain.iter().flat_map(|d| &d.unavailable_at_most))
+        .chain(c.objectives.consensus.iter().flat_map(|x| &x.unavailable_at_most));
+    for window in windows {
         findings.known("store or pipeline", &window.of, &served);
     }
 }

@@ -1,0 +1,91 @@
+//! What the checker of consumers says of small histories.
+
+use super::*;
+use crate::checkers::testing::{attempt, history, message as stored_message, stream as dump};
+use crate::history::Outcome;
+
+fn ack(sequence: u64, begin: u64, outcome: Outcome) -> Attempt {
+    let op = Operation::NatsAck { stream: "S".into(), consumer: "C".into(), sequence, delivery: 1 };
+    attempt(op, begin, Some(begin + 5), outcome, (outcome == Outcome::Ok).then_some(Reply::NatsAck))
+}
+
+fn floor(floor: u64, begin: u64) -> Attempt {
+    let op = Operation::NatsFloor { stream: "S".into(), consumer: "C".into() };
+    attempt(op, begin, Some(begin + 5), Outcome::Ok, Some(Reply::NatsFloor { floor }))
+}
+
+fn end(undelivered: u64, unacknowledged: u64) -> Observation {
+    Observation::NatsConsumer { stream: "S".into(), consumer: "C".into(), floor: 0, undelivered, unacknowledged }
+}
+
+/// A history whose stream holds messages 1 to `stored` and was read to its end.
+fn judge(attempts: Vec<Attempt>, stored: u64, end: Observation) -> Report {
+    let messages = (1..=stored).map(|sequence| stored_message(sequence, &sequence.to_string())).collect();
+    let mut history = history(attempts, messages, dump());
+    history.observations.push(end);
+    check(&history, "S", "C", 0)
+}
+
+#[test]
+fn everything_given_once_and_acknowledged_is_clean() {
+    let report = judge(vec![ack(1, 0, Outcome::Ok), floor(1, 10), ack(2, 20, Outcome::Ok), floor(2, 30)], 2, end(0, 0));
+    assert_eq!(report.conclude(0), Conclusion::Clean);
+    assert_eq!(report.confirmed, 2);
+}
+
+#[test]
+fn message_that_comes_again_after_its_acknowledgement_was_confirmed_is_redelivered() {
+    let report = judge(vec![ack(1, 0, Outcome::Ok), ack(1, 10, Outcome::Ok)], 1, end(0, 0));
+    assert!(matches!(&report.redelivered[..], [Finding::Redelivered { at_us: 10, .. }]));
+    assert!(matches!(report.conclude(0), Conclusion::Found(_)));
+    assert_eq!(report.conclude(1), Conclusion::Clean);
+}
+
+#[test]
+fn message_whose_acknowledgement_is_unknown_may_come_again() {
+    let report = judge(vec![ack(1, 0, Outcome::Unknown), ack(1, 10, Outcome::Ok)], 1, end(0, 0));
+    assert_eq!(report.conclude(0), Conclusion::Clean);
+}
+
+#[test]
+fn message_in_the_stream_that_never_came_is_undelivered() {
+    for ended in [end(0, 0), end(1, 0)] {
+        let report = judge(vec![ack(1, 0, Outcome::Ok)], 2, ended);
+        assert!(matches!(&report.findings[..], [Finding::Undelivered { what }] if what == "message 2"));
+    }
+}
+
+#[test]
+fn floor_below_what_was_confirmed_or_told_before_went_back() {
+    let below_confirmed = vec![ack(1, 0, Outcome::Ok), ack(2, 10, Outcome::Ok), floor(1, 20)];
+    let below_told = vec![ack(1, 0, Outcome::Ok), floor(7, 10), floor(6, 20)];
+    for attempts in [below_confirmed, below_told] {
+        let report = judge(attempts, 1, end(0, 0));
+        assert!(matches!(&report.floors[..], [Finding::FloorWentBack { .. }]), "{report:?}");
+        assert_eq!(report.furthest_back, 1);
+        assert!(matches!(report.conclude(0), Conclusion::Found(_)));
+        assert_eq!(report.conclude(1), Conclusion::Clean);
+    }
+}
+
+#[test]
+fn floor_asked_for_before_a_confirmation_may_lie_below_it() {
+    let overlapping = vec![ack(1, 0, Outcome::Ok), floor(0, 3)];
+    assert_eq!(judge(overlapping, 1, end(0, 0)).conclude(0), Conclusion::Clean);
+    let unconfirmed_below = vec![ack(1, 0, Outcome::Unknown), ack(2, 0, Outcome::Ok), floor(0, 20)];
+    assert_eq!(judge(unconfirmed_below, 2, end(0, 0)).conclude(0), Conclusion::Clean);
+}
+
+#[test]
+fn consumer_that_was_not_through_or_did_not_tell_proves_nothing() {
+    let waiting = judge(vec![ack(1, 0, Outcome::Unknown)], 1, end(0, 1));
+    assert!(matches!(waiting.conclude(0), Conclusion::Insufficient(_)));
+    let silent = check(&history(vec![ack(1, 0, Outcome::Ok)], vec![stored_message(1, "a")], dump()), "S", "C", 0);
+    assert!(matches!(silent.conclude(0), Conclusion::Insufficient(_)));
+}
+
+#[test]
+fn too_few_confirmations_are_insufficient() {
+    let history = history(vec![], vec![end(0, 0)], dump());
+    assert!(matches!(check(&history, "S", "C", 1).conclude(0), Conclusion::Insufficient(_)));
+}

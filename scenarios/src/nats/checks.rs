@@ -1,0 +1,193 @@
+//! What is judged alike after every loss: that clients are served again in time, that the replicas are whole, and that
+//! nothing else was restarted.
+
+use super::Subject;
+use super::members::Members;
+use super::peers::Answer;
+use crate::workload::fleet::{Fleet, Histories};
+use crate::workload::judge::{self, Allowance};
+use crate::workload::pods::Client;
+use gauntlet_cluster::progress::Waiting;
+use gauntlet_core::span::Span;
+use gauntlet_core::{Outcome, Trouble};
+use gauntlet_engine::Lab;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// How often the leaders are asked; their state cannot be watched from outside.
+const ASK_EVERY: Duration = Duration::from_millis(500);
+
+/// A time in which clients were or should have been served, in microseconds since 1970.
+#[derive(Debug, Clone)]
+pub struct Window {
+    /// What happened at its beginning, for people.
+    pub after: String,
+    pub from_us: u64,
+    pub to_us: u64,
+}
+
+/// Checks that every stream of the contract has the copies that the contract promises.
+pub(super) async fn replication(lab: &Lab, subject: Subject<'_>, fleet: &Fleet<'_>) -> Result<Answer, Trouble> {
+    let answer = ask(subject, fleet).await.map_err(|why| Trouble::harness(format!("no peers: {why}")))?;
+    let streams: Vec<&str> = subject.streams.iter().map(String::as_str).collect();
+    let wrong = answer.not_replicated(&streams, subject.replicas);
+    let name = "streams have their copies";
+    match wrong.is_empty() {
+        true => {
+            let detail = format!("{} on {} peers each", streams.join(", "), subject.replicas);
+            lab.check(subject.durability(), name, Outcome::Held, detail);
+        }
+        false => lab.check(subject.durability(), name, Outcome::Broken, wrong.join("; ")),
+    }
+    Ok(answer)
+}
+
+/// What the peers say of themselves.
+pub(super) async fn ask(subject: Subject<'_>, fleet: &Fleet<'_>) -> Result<Answer, String> {
+    fleet.ask(subject.name(), "peers").await.and_then(|text| Answer::parse(&text))
+}
+
+/// Waits until every stream and consumer is led and has all its replicas current, as their live leaders say.
+///
+/// # Errors
+/// What was lacking in the end.
+pub(super) async fn whole(
+    lab: &Lab,
+    subject: Subject<'_>,
+    fleet: &Fleet<'_>,
+    within: Duration,
+) -> Result<Answer, String> {
+    let own = fleet.stream();
+    let streams: Vec<&str> = subject.streams.iter().map(String::as_str).chain([own.as_str()]).collect();
+    let mut waiting = Waiting::start("every replica of every stream to be current", within, lab.progress());
+    loop {
+        let lacking = match ask(subject, fleet).await {
+            Ok(answer) => match answer.not_whole(&streams) {
+                lacking if lacking.is_empty() => return Ok(answer),
+                lacking => lacking.join("; "),
+            },
+            Err(why) => why,
+        };
+        waiting.seen(&lacking);
+        if tokio::time::Instant::now() >= waiting.until() {
+            return Err(waiting.gave_up());
+        }
+        tokio::time::sleep(ASK_EVERY).await;
+    }
+}
+
+/// Checks that the replica sets are whole again in time, and the system in its steady state.
+pub(super) async fn whole_again(lab: &Lab, subject: Subject<'_>, fleet: &Fleet<'_>, after: &str) {
+    let within = subject.objective.whole_within.0;
+    let started = std::time::Instant::now();
+    let name = format!("every replica is current again after {after}");
+    match whole(lab, subject, fleet, within).await {
+        Ok(_) => {
+            let seconds = started.elapsed().as_secs_f64();
+            lab.figure(&format!("whole again after {after}"), seconds, "s", Some(within.as_secs_f64()));
+            lab.check(subject.promise(), &name, Outcome::Held, format!("after {seconds:.1} s"));
+        }
+        Err(lacking) => lab.check(subject.promise(), &name, Outcome::Broken, lacking),
+    }
+    let name = format!("the system is in its steady state after {after}");
+    match lab.steady(within).await {
+        Ok(()) => lab.check(subject.promise(), &name, Outcome::Held, "everything is ready"),
+        Err(trouble) => lab.check(subject.promise(), &name, Outcome::Broken, trouble.message),
+    }
+}
+
+/// Checks that publishers, consumers and everybody else who relies on the store were served again within budget.
+pub(super) fn served_again(lab: &Lab, subject: Subject<'_>, histories: &Histories, window: &Window) {
+    let budget = subject.budget();
+    let consumer = format!("{} consumer", histories.stream);
+    for (who, group) in [("publishes", histories.stream.as_str()), ("the consumer", consumer.as_str())] {
+        check_gap(lab, subject, histories, window, (subject.name(), Some(group), who), budget);
+    }
+    let present: Vec<&str> = Client::all(lab.deployment()).iter().map(Client::name).collect();
+    let others = subject.objective.unavailable_at_most.iter();
+    for other in others.filter(|other| present.contains(&other.of.as_str())) {
+        let client = other.of.as_str();
+        check_gap(lab, subject, histories, window, (client, None, client), other.window.0);
+    }
+}
+
+fn check_gap(
+    lab: &Lab,
+    subject: Subject<'_>,
+    histories: &Histories,
+    window: &Window,
+    (client, group, who): (&str, Option<&str>, &str),
+    budget: Duration,
+) {
+    let name = format!("{who}: served within the budget after {}", window.after);
+    let gap = judge::longest_gap(histories, client, window.from_us, window.to_us, |of| group.is_none() || of == group);
+    match gap {
+        Err(why) => lab.check(subject.promise(), &name, Outcome::Unknown, why),
+        Ok(seconds) => {
+            let figure = format!("{who}: longest gap after {}", window.after);
+            lab.figure(&figure, seconds, "s", Some(budget.as_secs_f64()));
+            let outcome = if seconds <= budget.as_secs_f64() { Outcome::Held } else { Outcome::Broken };
+            lab.check(subject.promise(), &name, outcome, format!("after {seconds:.1} s, {} allowed", Span(budget)));
+        }
+    }
+}
+
+/// What ran in each pod, and how often it had been restarted.
+pub type Running = BTreeMap<String, (Option<String>, i32)>;
+
+/// Checks that the containers that nobody killed are the same as before.
+pub(super) fn survivors(lab: &Lab, subject: Subject<'_>, before: &Running, now: &Running, after: &str) {
+    let name = format!("no survivor was restarted after {after}");
+    let changed = changed(before, now);
+    match changed.is_empty() {
+        true => {
+            let pods: Vec<&str> = before.keys().map(String::as_str).collect();
+            lab.check(subject.promise(), &name, Outcome::Held, format!("the same in {}", pods.join(", ")));
+        }
+        false => lab.check(subject.promise(), &name, Outcome::Broken, changed.join("; ")),
+    }
+}
+
+/// Which containers are not those that they were.
+pub fn changed(before: &Running, now: &Running) -> Vec<String> {
+    let differs = |(pod, (id, restarts)): (&String, &(Option<String>, i32))| match now.get(pod) {
+        Some((same, count)) if same == id && count == restarts => None,
+        Some((_, count)) => Some(format!("{pod} was restarted ({restarts} restarts before, {count} now)")),
+        None => Some(format!("{pod} has no container any more")),
+    };
+    before.iter().filter_map(differs).collect()
+}
+
+/// Judges everything that the clients recorded: what was acknowledged is there once and in order, and the consumer went
+/// on where it was.
+pub(super) fn histories(lab: &Lab, subject: Subject<'_>, histories: &Histories) {
+    judge::judge_consumer(lab, histories, subject.name(), subject.objective.forgotten_acks, subject.durability());
+    // Nobody touches the other stores, so they have no excuse.
+    let allowance = Allowance { plain_percent: 0.0, replicated: 0, needs_replicated: false };
+    judge::judge_all(lab, histories, allowance, subject.promise());
+}
+
+/// The containers of all members but `lost`.
+pub(super) fn running_but(lab: &Lab, members: &Members<'_>, lost: &[String]) -> Running {
+    let others: Vec<String> = members.pods().into_iter().filter(|pod| !lost.contains(pod)).collect();
+    members.running(&others, &lab.view().snapshot())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn running(entries: &[(&str, &str, i32)]) -> Running {
+        entries.iter().map(|(pod, id, count)| ((*pod).to_owned(), (Some((*id).to_owned()), *count))).collect()
+    }
+
+    #[test]
+    fn a_container_that_was_restarted_or_is_gone_is_not_the_same() {
+        let before = running(&[("a", "1", 0), ("b", "2", 3)]);
+        assert!(changed(&before, &running(&[("a", "1", 0), ("b", "2", 3), ("c", "9", 9)])).is_empty());
+        assert_eq!(changed(&before, &running(&[("a", "1", 0), ("b", "4", 4)])).len(), 1);
+        assert_eq!(changed(&before, &running(&[("a", "1", 0)])), ["b has no container any more"]);
+        let none = BTreeMap::from([("a".to_owned(), (None, 0)), ("b".to_owned(), (Some("2".to_owned()), 3))]);
+        assert_eq!(changed(&before, &none).len(), 1);
+    }
+}

@@ -1,0 +1,122 @@
+//! `nats.peer-loss`: the server that leads a stream is killed and kept down; once it is back and the replicas are whole,
+//! each other peer in its turn. Publishers and consumers must be served again within the budget that NATS's election
+//! times give, nothing acknowledged may be lost or repeated, and the replica sets must be whole again.
+
+use super::checks::{self, Window};
+use super::members::Members;
+use super::{AT_WORK, AT_WORK_WITHIN, LOAD, Subject};
+use crate::workload::{Fleet, control_round_with, now_us};
+use async_trait::async_trait;
+use gauntlet_chaos::hold::HoldContainer;
+use gauntlet_core::contract::Deployment;
+use gauntlet_core::event::Phase;
+use gauntlet_core::scenario::ClusterNeed;
+use gauntlet_core::span::Span;
+use gauntlet_core::{Evidence, Info, Trouble};
+use gauntlet_engine::{Lab, Scenario};
+
+pub struct PeerLoss;
+
+#[async_trait]
+impl Scenario for PeerLoss {
+    fn info(&self) -> Info {
+        Info {
+            name: "nats.peer-loss",
+            summary: "each NATS server in turn is killed, a stream's leader first: service resumes and nothing is lost",
+            needs: &[HoldContainer::NEEDS],
+            cluster: ClusterNeed::Shared,
+            deadline: Span::from_secs(1200),
+        }
+    }
+
+    fn applies(&self, deployment: Deployment<'_>) -> Result<(), String> {
+        Subject::applies(deployment)
+    }
+
+    async fn run(&self, lab: &Lab) -> Result<(), Trouble> {
+        let subject = Subject::of(lab.deployment()).ok_or_else(|| Trouble::harness("no JetStream cluster"))?;
+        let control = control_round_with(lab, LOAD).await?;
+        let fleet = Fleet::start_with(lab, "fault", LOAD).await?;
+        if !fleet.progress(AT_WORK, AT_WORK_WITHIN).await? {
+            return Err(Trouble::harness("the clients do not get to work before the fault"));
+        }
+        let members = Members::of(lab, subject, &fleet).await?;
+        checks::replication(lab, subject, &fleet).await?;
+        let mut windows = Vec::new();
+        for victim in order(lab, subject, &members, &fleet).await? {
+            match lose(lab, subject, &members, &fleet, &victim, control.clone()).await? {
+                Some(window) => windows.push(window),
+                None => return Ok(()),
+            }
+        }
+        let histories = fleet.finish().await?;
+
+        lab.phase(Phase::Judge);
+        for window in &windows {
+            checks::served_again(lab, subject, &histories, window);
+        }
+        checks::histories(lab, subject, &histories);
+        Ok(())
+    }
+}
+
+/// The pods in the order in which they are lost: first the one that leads the stream under load, the others by lot.
+async fn order(
+    lab: &Lab,
+    subject: Subject<'_>,
+    members: &Members<'_>,
+    fleet: &Fleet<'_>,
+) -> Result<Vec<String>, Trouble> {
+    let lacking = |why| Trouble::harness(format!("the streams are not in order before the fault: {why}"));
+    let answer = checks::whole(lab, subject, fleet, AT_WORK_WITHIN).await.map_err(lacking)?;
+    let leader = answer.leader_of(&fleet.stream()).and_then(|server| members.pod_of(server)).cloned();
+    let leader = leader.ok_or_else(|| Trouble::harness(format!("no pod leads {}", fleet.stream())))?;
+    let mut rest: Vec<String> = members.pods().into_iter().filter(|pod| *pod != leader).collect();
+    let mut order = vec![leader];
+    while let Some(next) = lab.seed.choose(&format!("victim {}", order.len()), &rest).cloned() {
+        rest.retain(|pod| *pod != next);
+        order.push(next);
+    }
+    Ok(order)
+}
+
+/// Loses one peer until clients are served without it, then lets it come back. `None` when the fault had no effect.
+async fn lose(
+    lab: &Lab,
+    subject: Subject<'_>,
+    members: &Members<'_>,
+    fleet: &Fleet<'_>,
+    victim: &str,
+    control: Evidence,
+) -> Result<Option<Window>, Trouble> {
+    let after = format!("the loss of {victim}");
+    if let (Some(server), Ok(answer)) = (members.server_of(victim), checks::ask(subject, fleet).await) {
+        lab.note(format!(
+            "victim: {victim}, which leads {:?}, budget {}",
+            answer.led_by(server),
+            Span(subject.budget())
+        ));
+    }
+    lab.phase(Phase::Inject);
+    let lost = [victim.to_owned()];
+    let before = checks::running_but(lab, members, &lost);
+    let from_us = now_us();
+    let fault = HoldContainer::new(members.namespace(), victim, members.container());
+    let fault = lab.inject(fault, control).await?;
+    if !fault.took_effect() {
+        lab.heal(fault).await?;
+        return Ok(None);
+    }
+
+    lab.phase(Phase::Observe);
+    // Everybody is served again, or the time in which they must have been is over; the histories tell who was not.
+    let _ = fleet.progress(AT_WORK, subject.patience()).await?;
+    let to_us = now_us();
+    checks::survivors(lab, subject, &before, &checks::running_but(lab, members, &lost), &after);
+
+    lab.phase(Phase::Heal);
+    lab.heal(fault).await?;
+    lab.phase(Phase::Recovery);
+    checks::whole_again(lab, subject, fleet, &after).await;
+    Ok(Some(Window { after, from_us, to_us }))
+}

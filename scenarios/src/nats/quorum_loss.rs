@@ -1,0 +1,191 @@
+//! `nats.quorum-loss`: so many servers are killed that those left are no quorum, and kept down for longer than any probe
+//! is patient. Nothing may be acknowledged meanwhile, the survivors must live on, and once the others are back service
+//! must resume within the budget, with everything there that ever was acknowledged.
+
+use super::checks::{self, Running, Window};
+use super::members::Members;
+use super::{AT_WORK, AT_WORK_WITHIN, LOAD, Subject};
+use crate::workload::fleet::Histories;
+use crate::workload::{Fleet, control_round_with, judge, now_us};
+use async_trait::async_trait;
+use gauntlet_chaos::hold::HoldContainer;
+use gauntlet_core::checkers::nats;
+use gauntlet_core::contract::Deployment;
+use gauntlet_core::event::Phase;
+use gauntlet_core::history::{Attempt, History, Operation};
+use gauntlet_core::scenario::ClusterNeed;
+use gauntlet_core::span::Span;
+use gauntlet_core::{Evidence, Info, Outcome, Trouble};
+use gauntlet_engine::lab::Ongoing;
+use gauntlet_engine::{Lab, Scenario};
+use std::time::Duration;
+
+pub struct QuorumLoss;
+
+/// Publishes that must have been refused, so that it can be said what becomes of one.
+const REFUSED: usize = 5;
+
+#[async_trait]
+impl Scenario for QuorumLoss {
+    fn info(&self) -> Info {
+        Info {
+            name: "nats.quorum-loss",
+            summary: "most NATS servers are down for longer than probes wait: nothing is acknowledged, nothing is lost",
+            needs: &[HoldContainer::NEEDS],
+            cluster: ClusterNeed::Shared,
+            deadline: Span::from_secs(1200),
+        }
+    }
+
+    fn applies(&self, deployment: Deployment<'_>) -> Result<(), String> {
+        Subject::applies(deployment)?;
+        match Subject::of(deployment) {
+            Some(subject) if subject.replicas != subject.servers => {
+                Err("not every server has every stream, so some streams may keep their quorum".to_owned())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn run(&self, lab: &Lab) -> Result<(), Trouble> {
+        let subject = Subject::of(lab.deployment()).ok_or_else(|| Trouble::harness("no JetStream cluster"))?;
+        let control = control_round_with(lab, LOAD).await?;
+        let fleet = Fleet::start_with(lab, "fault", LOAD).await?;
+        if !fleet.progress(AT_WORK, AT_WORK_WITHIN).await? {
+            return Err(Trouble::harness("the clients do not get to work before the fault"));
+        }
+        let members = Members::of(lab, subject, &fleet).await?;
+        checks::replication(lab, subject, &fleet).await?;
+        let lacking = |why| Trouble::harness(format!("the streams are not in order before the fault: {why}"));
+        checks::whole(lab, subject, &fleet, AT_WORK_WITHIN).await.map_err(lacking)?;
+
+        let victims = victims(lab, &members.pods());
+        let hold = members.patience(&lab.view().snapshot());
+        lab.note(format!("victims: {}, for {}, budget {}", victims.join(", "), Span(hold), Span(subject.budget())));
+        lab.phase(Phase::Inject);
+        let before = checks::running_but(lab, &members, &victims);
+        let faults = inject_all(lab, &members, &victims, control).await?;
+        if faults.iter().any(|fault| !fault.took_effect()) {
+            for fault in faults {
+                lab.heal(fault).await?;
+            }
+            return Ok(());
+        }
+        let without_from_us = now_us();
+        lab.phase(Phase::Observe);
+        await_restart(lab, &members, &victims, &before, hold).await;
+        let without_to_us = now_us();
+
+        lab.phase(Phase::Heal);
+        let mut quorum_us = None;
+        for fault in faults {
+            lab.heal(fault).await?;
+            // One more than the survivors is a quorum.
+            quorum_us.get_or_insert_with(now_us);
+        }
+        lab.phase(Phase::Recovery);
+        let _ = fleet.progress(AT_WORK, subject.patience()).await?;
+        let to_us = now_us();
+        checks::whole_again(lab, subject, &fleet, "the loss of the quorum").await;
+        checks::survivors(
+            lab,
+            subject,
+            &before,
+            &checks::running_but(lab, &members, &victims),
+            "the loss of the quorum",
+        );
+        let histories = fleet.finish().await?;
+
+        lab.phase(Phase::Judge);
+        check_refusals(lab, subject, &histories, nats::Span { from_us: without_from_us, to_us: without_to_us });
+        let after = "the return of the quorum".to_owned();
+        let window = Window { after, from_us: quorum_us.unwrap_or(without_to_us), to_us };
+        checks::served_again(lab, subject, &histories, &window);
+        checks::histories(lab, subject, &histories);
+        Ok(())
+    }
+}
+
+/// As few pods as leave no quorum, chosen by lot.
+fn victims(lab: &Lab, pods: &[String]) -> Vec<String> {
+    let mut left = pods.to_vec();
+    let mut victims = Vec::new();
+    while left.len() * 2 > pods.len() {
+        let Some(next) = lab.seed.choose(&format!("victim {}", victims.len()), &left).cloned() else { break };
+        left.retain(|pod| *pod != next);
+        victims.push(next);
+    }
+    victims
+}
+
+async fn inject_all(
+    lab: &Lab,
+    members: &Members<'_>,
+    victims: &[String],
+    control: Evidence,
+) -> Result<Vec<Ongoing<HoldContainer>>, Trouble> {
+    let mut faults = Vec::new();
+    for victim in victims {
+        let fault = HoldContainer::new(members.namespace(), victim, members.container());
+        faults.push(lab.inject(fault, control.clone()).await?);
+    }
+    Ok(faults)
+}
+
+/// Waits until a survivor was restarted, which must not be, or until no probe would still do it.
+async fn await_restart(lab: &Lab, members: &Members<'_>, victims: &[String], before: &Running, hold: Duration) {
+    let others: Vec<String> = members.pods().into_iter().filter(|pod| !victims.contains(pod)).collect();
+    let restarted = lab.view().until("the probes to lose patience", hold, lab.progress(), |snapshot| {
+        match checks::changed(before, &members.running(&others, snapshot)) {
+            changed if changed.is_empty() => Err("the survivors live on".to_owned()),
+            changed => Ok(changed.join("; ")),
+        }
+    });
+    if let Ok(changed) = restarted.await {
+        lab.note(changed);
+    }
+}
+
+/// What became of publishes while there was no quorum: an error, in time, and never an acknowledgement.
+fn check_refusals(lab: &Lab, subject: super::Subject<'_>, histories: &Histories, without: nats::Span) {
+    let promise = subject.promise();
+    let name = "nothing is acknowledged without a quorum";
+    let Some(history) = histories.of(subject.name()) else {
+        return lab.check(promise, name, Outcome::Unknown, "no history");
+    };
+    let refused = refusals(history, &histories.stream, without);
+    let acked = nats::acked_without_quorum(history, &histories.stream, &[without]);
+    let (outcome, detail) = match (acked.is_empty(), refused.len()) {
+        (false, _) => (Outcome::Broken, judge::told(&acked)),
+        (true, count) if count < REFUSED => (Outcome::Unknown, format!("{count} publishes were tried")),
+        (true, count) => (Outcome::Held, format!("none of {count} publishes")),
+    };
+    lab.check(promise, name, outcome, detail);
+
+    let within = subject.objective.refuse_within.0.as_secs_f64();
+    let slowest = refused.iter().copied().max().unwrap_or(0) as f64 / 1e6;
+    lab.figure("slowest refusal of a publish", slowest, "s", Some(within));
+    let outcome = match refused.len() {
+        count if count < REFUSED => Outcome::Unknown,
+        _ if slowest > within => Outcome::Broken,
+        _ => Outcome::Held,
+    };
+    let detail = format!("{slowest:.1} s at the slowest, {} allowed", subject.objective.refuse_within);
+    lab.check(promise, "a publish without a quorum ends in an error in time", outcome, detail);
+}
+
+/// How long each publish took, in microseconds, that was tried without a quorum and not acknowledged.
+fn refusals(history: &History, stream: &str, without: nats::Span) -> Vec<u64> {
+    let tried = |attempt: &&Attempt| {
+        let began = attempt.invoked.wall_us;
+        matches!(&attempt.op, Operation::NatsPublish { stream: of, .. } if of == stream)
+            && !attempt.is_ok()
+            && without.from_us <= began
+            && began <= without.to_us
+    };
+    let took = |attempt: &Attempt| {
+        let end = attempt.completed.map_or(u64::MAX, |at| at.mono_us);
+        end.saturating_sub(attempt.invoked.mono_us)
+    };
+    history.attempts.iter().filter(tried).map(took).collect()
+}
