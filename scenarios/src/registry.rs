@@ -1,11 +1,11 @@
 //! Every scenario there is. The command line and the tests take them from here and nowhere else.
 
 use crate::drain::DrainQuorum;
-use crate::nats::{PeerLoss, QuorumLoss};
+use crate::nats::PeerLoss;
 use crate::redis::Failover;
 use gauntlet_engine::Scenario;
 
 /// All scenarios, in the order in which they run.
 pub fn all() -> Vec<&'static dyn Scenario> {
-    vec![&Failover, &DrainQuorum, &PeerLoss, &QuorumLoss]
+    vec![&Failover, &DrainQuorum, &PeerLoss]
 }

@@ -76,58 +76,77 @@ pub(super) async fn whole(
     }
 }
 
-/// Checks that the replica sets are whole again in time, and the system in its steady state.
-pub(super) async fn whole_again(lab: &Lab, subject: Subject<'_>, fleet: &Fleet<'_>, after: &str) {
+/// Checks that the replica sets are whole again in time, and the system in its steady state. The seconds that the
+/// replicas took; `None` when they never were.
+pub(super) async fn whole_again(lab: &Lab, subject: Subject<'_>, fleet: &Fleet<'_>, after: &str) -> Option<f64> {
     let within = subject.objective.whole_within.0;
     let started = std::time::Instant::now();
     let name = format!("every replica is current again after {after}");
-    match whole(lab, subject, fleet, within).await {
-        Ok(_) => {
-            let seconds = started.elapsed().as_secs_f64();
-            lab.figure(&format!("whole again after {after}"), seconds, "s", Some(within.as_secs_f64()));
-            lab.check(subject.promise(), &name, Outcome::Held, format!("after {seconds:.1} s"));
-        }
-        Err(lacking) => lab.check(subject.promise(), &name, Outcome::Broken, lacking),
+    let whole = whole(lab, subject, fleet, within).await;
+    let seconds = started.elapsed().as_secs_f64();
+    match &whole {
+        Ok(_) => lab.check(subject.promise(), &name, Outcome::Held, format!("after {seconds:.1} s")),
+        Err(lacking) => lab.check(subject.promise(), &name, Outcome::Broken, lacking.clone()),
     }
     let name = format!("the system is in its steady state after {after}");
     match lab.steady(within).await {
         Ok(()) => lab.check(subject.promise(), &name, Outcome::Held, "everything is ready"),
         Err(trouble) => lab.check(subject.promise(), &name, Outcome::Broken, trouble.message),
     }
+    whole.is_ok().then_some(seconds)
+}
+
+/// The longest of some times, as a figure.
+pub(super) fn longest(lab: &Lab, name: &str, seconds: impl IntoIterator<Item = f64>, limit: Duration) {
+    if let Some(longest) = seconds.into_iter().max_by(f64::total_cmp) {
+        lab.figure(name, longest, "s", Some(limit.as_secs_f64()));
+    }
 }
 
 /// Checks that publishers, consumers and everybody else who relies on the store were served again within budget.
-pub(super) fn served_again(lab: &Lab, subject: Subject<'_>, histories: &Histories, window: &Window) {
+pub(super) fn served_again(lab: &Lab, subject: Subject<'_>, histories: &Histories, windows: &[Window]) {
     let budget = subject.budget();
     let consumer = format!("{} consumer", histories.stream);
-    for (who, group) in [("publishes", histories.stream.as_str()), ("the consumer", consumer.as_str())] {
-        check_gap(lab, subject, histories, window, (subject.name(), Some(group), who), budget);
-    }
+    let own = [("publishes", histories.stream.as_str()), ("consumer", consumer.as_str())];
+    let mut clients: Vec<Served<'_>> =
+        own.map(|(who, group)| Served { who, client: subject.name(), group: Some(group), budget }).to_vec();
     let present: Vec<&str> = Client::all(lab.deployment()).iter().map(Client::name).collect();
-    let others = subject.objective.unavailable_at_most.iter();
-    for other in others.filter(|other| present.contains(&other.of.as_str())) {
-        let client = other.of.as_str();
-        check_gap(lab, subject, histories, window, (client, None, client), other.window.0);
+    let others = subject.objective.unavailable_at_most.iter().filter(|other| present.contains(&other.of.as_str()));
+    clients.extend(others.map(|other| {
+        let name = other.of.as_str();
+        Served { who: name, client: name, group: None, budget: other.window.0 }
+    }));
+    for client in clients {
+        let gaps = windows.iter().filter_map(|window| client.check(lab, subject, histories, window));
+        longest(lab, &format!("{}: longest gap", client.who), gaps.collect::<Vec<_>>(), client.budget);
     }
 }
 
-fn check_gap(
-    lab: &Lab,
-    subject: Subject<'_>,
-    histories: &Histories,
-    window: &Window,
-    (client, group, who): (&str, Option<&str>, &str),
+/// Somebody who must be served within a budget.
+#[derive(Clone)]
+struct Served<'a> {
+    who: &'a str,
+    client: &'a str,
+    group: Option<&'a str>,
     budget: Duration,
-) {
-    let name = format!("{who}: served within the budget after {}", window.after);
-    let gap = judge::longest_gap(histories, client, window.from_us, window.to_us, |of| group.is_none() || of == group);
-    match gap {
-        Err(why) => lab.check(subject.promise(), &name, Outcome::Unknown, why),
-        Ok(seconds) => {
-            let figure = format!("{who}: longest gap after {}", window.after);
-            lab.figure(&figure, seconds, "s", Some(budget.as_secs_f64()));
-            let outcome = if seconds <= budget.as_secs_f64() { Outcome::Held } else { Outcome::Broken };
-            lab.check(subject.promise(), &name, outcome, format!("after {seconds:.1} s, {} allowed", Span(budget)));
+}
+
+impl Served<'_> {
+    /// The longest time in which it was not served, in seconds, where that can be told.
+    fn check(&self, lab: &Lab, subject: Subject<'_>, histories: &Histories, window: &Window) -> Option<f64> {
+        let name = format!("{}: served within the budget after {}", self.who, window.after);
+        let is_concerned = |of: Option<&str>| self.group.is_none() || of == self.group;
+        match judge::longest_gap(histories, self.client, window.from_us, window.to_us, is_concerned) {
+            Err(why) => {
+                lab.check(subject.promise(), &name, Outcome::Unknown, why);
+                None
+            }
+            Ok(seconds) => {
+                let outcome = if seconds <= self.budget.as_secs_f64() { Outcome::Held } else { Outcome::Broken };
+                let detail = format!("after {seconds:.1} s, {} allowed", Span(self.budget));
+                lab.check(subject.promise(), &name, outcome, detail);
+                Some(seconds)
+            }
         }
     }
 }

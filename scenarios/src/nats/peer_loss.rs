@@ -42,19 +42,23 @@ impl Scenario for PeerLoss {
         }
         let members = Members::of(lab, subject, &fleet).await?;
         checks::replication(lab, subject, &fleet).await?;
-        let mut windows = Vec::new();
+        let (mut windows, mut returns) = (Vec::new(), Vec::new());
         for victim in order(lab, subject, &members, &fleet).await? {
-            match lose(lab, subject, &members, &fleet, &victim, control.clone()).await? {
-                Some(window) => windows.push(window),
-                None => return Ok(()),
-            }
+            let Some(window) = lose(lab, subject, &members, &fleet, &victim, control.clone()).await? else {
+                return Ok(());
+            };
+            lab.phase(Phase::Recovery);
+            let whole = checks::whole_again(lab, subject, &fleet, &window.after).await;
+            windows.push(window);
+            // The next peer is lost alone, or not at all.
+            let Some(seconds) = whole else { break };
+            returns.push(seconds);
         }
         let histories = fleet.finish().await?;
 
         lab.phase(Phase::Judge);
-        for window in &windows {
-            checks::served_again(lab, subject, &histories, window);
-        }
+        checks::longest(lab, "whole again", returns, subject.objective.whole_within.0);
+        checks::served_again(lab, subject, &histories, &windows);
         checks::histories(lab, subject, &histories);
         Ok(())
     }
@@ -116,7 +120,5 @@ async fn lose(
 
     lab.phase(Phase::Heal);
     lab.heal(fault).await?;
-    lab.phase(Phase::Recovery);
-    checks::whole_again(lab, subject, fleet, &after).await;
     Ok(Some(Window { after, from_us, to_us }))
 }

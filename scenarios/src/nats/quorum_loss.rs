@@ -86,7 +86,7 @@ impl Scenario for QuorumLoss {
         lab.phase(Phase::Recovery);
         let _ = fleet.progress(AT_WORK, subject.patience()).await?;
         let to_us = now_us();
-        checks::whole_again(lab, subject, &fleet, "the loss of the quorum").await;
+        let whole = checks::whole_again(lab, subject, &fleet, "the loss of the quorum").await;
         checks::survivors(
             lab,
             subject,
@@ -100,7 +100,8 @@ impl Scenario for QuorumLoss {
         check_refusals(lab, subject, &histories, nats::Span { from_us: without_from_us, to_us: without_to_us });
         let after = "the return of the quorum".to_owned();
         let window = Window { after, from_us: quorum_us.unwrap_or(without_to_us), to_us };
-        checks::served_again(lab, subject, &histories, &window);
+        checks::longest(lab, "whole again", whole, subject.objective.whole_within.0);
+        checks::served_again(lab, subject, &histories, &[window]);
         checks::histories(lab, subject, &histories);
         Ok(())
     }

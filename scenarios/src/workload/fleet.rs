@@ -24,7 +24,7 @@ const RUNNING_WITHIN: Duration = Duration::from_secs(60);
 const GONE_WITHIN: Duration = Duration::from_secs(30);
 
 /// A word to a client and its answer; starting waits for the system, verifying reads everything back.
-const ANSWERS_WITHIN: Duration = Duration::from_secs(150);
+const ANSWERS_WITHIN: Duration = Duration::from_secs(200);
 
 /// How often a client is asked for its counts. It is our own process and cannot be watched.
 const ASK_EVERY: Duration = Duration::from_millis(500);
@@ -66,7 +66,9 @@ impl<'a> Fleet<'a> {
     pub async fn start_with(lab: &'a Lab, part: &str, load: Load) -> Result<Self, Trouble> {
         let clients = Client::all(lab.deployment());
         let node = lab.cluster().quiet_node().map(str::to_owned);
-        let fleet = Self { lab, clients, placement: Placement { fleet: format!("{}-{part}", lab.slug()), node, load } };
+        let settled_within = lab.deployment().contract.objectives.jobs.as_ref().map(|jobs| jobs.settled_within);
+        let placement = Placement { fleet: format!("{}-{part}", lab.slug()), node, load, settled_within };
+        let fleet = Self { lab, clients, placement };
         let mut objects = pods::policies(lab.deployment(), &fleet.clients);
         objects.push(pods::namespace(&fleet.placement));
         objects.extend(fleet.secrets().await?);
@@ -115,7 +117,10 @@ impl<'a> Fleet<'a> {
         let pod = self.placement.pod_name(client);
         let namespace = self.placement.namespace();
         let place = Place { namespace: &namespace, pod: &pod, container: "agent" };
-        exec::exec(self.lab.access(), place, &["/gauntlet", "agent", "control", word], ANSWERS_WITHIN).await
+        let seconds = ANSWERS_WITHIN.as_secs().to_string();
+        let command = ["/gauntlet", "agent", "control", word, "--timeout", &seconds];
+        // Its own excuse is better than ours.
+        exec::exec(self.lab.access(), place, &command, ANSWERS_WITHIN + Duration::from_secs(10)).await
     }
 
     /// The name of the stream that the fleet publishes to.

@@ -3,6 +3,7 @@
 use gauntlet_core::contract::Deployment;
 use gauntlet_core::contract::objective::Pipeline;
 use gauntlet_core::contract::store::{Store, StoreKind};
+use gauntlet_core::span::Span;
 use serde_json::{Value, json};
 
 /// The label of all clients; policies let them in by it.
@@ -65,6 +66,8 @@ pub struct Placement {
     /// The node that nothing disturbs.
     pub node: Option<String>,
     pub load: Load,
+    /// How long what was accepted may take to come to its end, where the contract says so.
+    pub settled_within: Option<Span>,
 }
 
 /// What the clients of a fleet do.
@@ -222,7 +225,11 @@ fn settings(client: &Client<'_>, placement: &Placement) -> Value {
             let consumer = placement.load.consume.then_some(CONSUMER);
             settings["nats"] = json!({"stream": placement.stream(), "subject": subject, "consumer": consumer});
         }
-        Client::Jobs(_) => {}
+        Client::Jobs(_) => {
+            if let Some(Span(within)) = placement.settled_within {
+                settings["verify_timeout_ms"] = json!(u64::try_from(within.as_millis()).unwrap_or(u64::MAX));
+            }
+        }
     }
     settings
 }
@@ -277,7 +284,7 @@ mod tests {
 
     fn placement() -> Placement {
         let load = Load { pause_ms: 20, consume: false };
-        Placement { fleet: "fault".into(), node: Some("quiet".into()), load }
+        Placement { fleet: "fault".into(), node: Some("quiet".into()), load, settled_within: None }
     }
 
     #[test]
