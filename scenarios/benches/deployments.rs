@@ -17,7 +17,7 @@ use gauntlet_core::contract::Deployment;
 use gauntlet_core::event::{Consumer, Event, Record, Stage};
 use gauntlet_embedded::config::Paths;
 use gauntlet_engine::bus::Bus;
-use gauntlet_engine::setup::{Deployed, Order, System};
+use gauntlet_engine::setup::{Deployed, Order, Place, System};
 use scenarios::systems;
 use serde_json::Value;
 use std::error::Error;
@@ -72,7 +72,7 @@ async fn bench(name: &str) -> Result<()> {
         objects: &objects,
         run: CLUSTER,
         emitter: &emitter,
-        evidence: directory.path(),
+        evidence: Place { run: directory.path(), folder: std::path::Path::new("evidence"), scenario: None },
         interrupted: &CancellationToken::new(),
     };
     let images = system.contract.images.clone();

@@ -6,6 +6,7 @@
 //! - [`render`], [`order`], [`apply`]: from an overlay to objects in the cluster
 //! - [`prerequisites`], [`tls`]: what must exist before
 //! - [`view`], [`ready`]: the live state of the cluster, and whether it is what the contract promises
+//! - [`timeline`]: what pods and event objects amount to, for the events of a run
 //! - [`exec`]: commands in pods, and their logs
 //! - [`nodes`]: cordon, evict, drain
 //! - [`host`]: programs that this machine must have
@@ -23,6 +24,7 @@ pub mod progress;
 pub mod provider;
 pub mod ready;
 pub mod render;
+pub mod timeline;
 pub mod tls;
 pub mod view;
 

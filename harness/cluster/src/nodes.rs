@@ -101,7 +101,7 @@ pub async fn empty(
             if left.is_empty() {
                 return Ok(());
             }
-            let refused = evict_all(access, &left, &mut granted, &mut drained).await?;
+            let refused = evict_all(access, &left, &mut granted, &mut drained, progress).await?;
             waiting.seen(&describe(&left, &refused));
             let again = if refused.is_empty() { deadline } else { RETRY_AFTER };
             let _ = tokio::time::timeout(again, changes.changed()).await;
@@ -126,6 +126,7 @@ async fn evict_all(
     left: &[std::sync::Arc<Pod>],
     granted: &mut BTreeSet<String>,
     drained: &mut Drained,
+    progress: &dyn Progress,
 ) -> Result<Vec<String>, Trouble> {
     let mut refused = Vec::new();
     for pod in left {
@@ -137,6 +138,7 @@ async fn evict_all(
         match evict(access, &namespace, &name).await? {
             Eviction::Granted => {
                 granted.insert(uid);
+                progress.acted(&format!("eviction of {namespace}/{name}: granted"));
                 drained.evicted.push(format!("{namespace}/{name}"));
             }
             Eviction::Refused { why } => {

@@ -8,6 +8,8 @@ pub trait Progress: Send + Sync {
     fn waiting(&self, what: &str, last_seen: &str, waited: Duration, deadline: Duration);
     /// Something worth telling that changes nothing.
     fn note(&self, text: &str);
+    /// Something was done to the system that is no fault of its own.
+    fn acted(&self, _text: &str) {}
 }
 
 /// Tells nobody.

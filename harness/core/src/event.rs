@@ -5,6 +5,7 @@
 use crate::run::{ExitCode, RunId};
 use crate::scenario::ClusterNeed;
 use crate::seed::Seed;
+use crate::timeline::{EvidenceFile, KubernetesEvent, PodSeen, Series, Violation};
 use crate::verdict::{Check, Evidence, Figure, Observations, Verdict};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -66,6 +67,18 @@ pub struct RunHeader {
     pub scenarios: Vec<String>,
     /// The command that runs all this again with the same seed.
     pub again: String,
+    /// What the system's contract promises.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub promises: Vec<Promised>,
+}
+
+/// A sentence that a document holds the deployment to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Promised {
+    pub id: String,
+    pub says: String,
+    /// Where the document says so.
+    pub reference: String,
 }
 
 /// A step of a run that belongs to no scenario.
@@ -192,6 +205,42 @@ pub enum Event {
         scenario: String,
         check: Check,
     },
+    /// How clients fared; said when their histories are in.
+    WorkloadSeries {
+        scenario: String,
+        series: Series,
+    },
+    /// A pod came to be something else. At the start of a scenario every pod is told.
+    PodChanged {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        scenario: Option<String>,
+        #[serde(flatten)]
+        seen: PodSeen,
+    },
+    /// The cluster recorded an event object.
+    KubernetesEvent {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        scenario: Option<String>,
+        #[serde(flatten)]
+        seen: KubernetesEvent,
+    },
+    /// We did something to the system that is no fault: asked for an eviction, say.
+    Action {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        scenario: Option<String>,
+        text: String,
+    },
+    /// When a promise was broken; said beside the check that found it.
+    Violated {
+        scenario: String,
+        violation: Violation,
+    },
+    /// A file of evidence was collected.
+    EvidenceCollected {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        scenario: Option<String>,
+        file: EvidenceFile,
+    },
     ScenarioFinished {
         scenario: String,
         verdict: Verdict,
@@ -251,6 +300,13 @@ mod tests {
     fn a_line_names_its_event_and_schema() {
         let line = Record::new(5, Event::Interrupted).to_line().unwrap();
         assert_eq!(line, r#"{"schema":1,"at_ms":5,"event":"interrupted"}"#);
+    }
+
+    #[test]
+    fn a_header_from_before_promises_were_told_is_read() {
+        let line = r#"{"schema":1,"at_ms":5,"event":"run-started","run":"r","seed":1,"system":"s","overlay":"o","provider":"p","versions":{},"scenarios":[],"again":"a"}"#;
+        let Event::RunStarted(header) = Record::from_line(line).unwrap().event else { panic!("no header") };
+        assert!(header.promises.is_empty());
     }
 
     #[test]

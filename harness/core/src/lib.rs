@@ -9,6 +9,7 @@
 //! - [`seed`]: random choices that a run can repeat
 //! - [`run`]: names of runs, and exit codes
 //! - [`history`], [`checkers`]: what clients did and saw, and what that says of the store behind them
+//! - [`timeline`]: what happened when, for reports
 //! - [`trouble`]: what went wrong outside the system under test, and what to do next
 //! - [`span`]: lengths of time as people write them
 
@@ -23,6 +24,7 @@ pub mod scenario;
 pub mod seed;
 pub mod span;
 pub mod suggest;
+pub mod timeline;
 pub mod trouble;
 pub mod verdict;
 pub mod yaml;

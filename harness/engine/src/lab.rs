@@ -7,6 +7,8 @@ use gauntlet_cluster::view::View;
 use gauntlet_cluster::{Access, Cluster, Progress, ready};
 use gauntlet_core::contract::Deployment;
 use gauntlet_core::event::{Event, Phase};
+use gauntlet_core::history::History;
+use gauntlet_core::timeline::{self, Violation};
 use gauntlet_core::{Check, Contract, Evidence, FaultEvidence, Figure, Observations, Outcome, Seed, Trouble};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -64,6 +66,23 @@ impl Lab {
 
     pub fn note(&self, text: impl Into<String>) {
         self.emitter.emit(Event::Note { scenario: Some(self.name.clone()), text: text.into() });
+    }
+
+    /// Says that something was done to the system which is no fault.
+    pub fn acted(&self, text: &str) {
+        self.progress().acted(text);
+    }
+
+    /// Tells how a client fared, from what it recorded.
+    pub fn series(&self, client: &str, part: &str, history: &History) {
+        for series in timeline::series(history, client, part) {
+            self.emitter.emit(Event::WorkloadSeries { scenario: self.name.clone(), series });
+        }
+    }
+
+    /// Tells when a promise was broken. The check itself is recorded by [`Lab::check`].
+    pub fn violated(&self, violation: Violation) {
+        self.emitter.emit(Event::Violated { scenario: self.name.clone(), violation });
     }
 
     /// Records a check of a promise of the contract.
@@ -164,5 +183,9 @@ impl Progress for Told {
 
     fn note(&self, text: &str) {
         self.emitter.emit(Event::Note { scenario: self.scenario.clone(), text: text.to_owned() });
+    }
+
+    fn acted(&self, text: &str) {
+        self.emitter.emit(Event::Action { scenario: self.scenario.clone(), text: text.to_owned() });
     }
 }

@@ -3,8 +3,9 @@
 use crate::folder::Folder;
 use crate::lab::{Lab, Told};
 use crate::plan::{Planned, skip_reason};
+use crate::recorder::Recorder;
 use crate::run::Shared;
-use crate::setup::{self, Deployed, Order, Stages, elapsed_ms};
+use crate::setup::{self, Deployed, Order, Place, Stages, elapsed_ms};
 use gauntlet_chaos::fault::{Scene, heal_all};
 use gauntlet_cluster::provider::Wanted;
 use gauntlet_core::event::{Event, Phase};
@@ -65,14 +66,14 @@ async fn deploy(shared: &Shared, id: String, first: &str) -> Result<Deployed, Tr
         detached: shared.keep,
         port: 0,
     };
-    let folder = shared.folder.path().join(Folder::evidence(&format!("setup-{first}")));
+    let folder = Folder::evidence(&format!("setup-{first}"));
     let order = Order {
         provider: shared.provider.as_ref(),
         system: &shared.system,
         objects: &shared.objects,
         run: shared.run.as_str(),
         emitter: &shared.emitter,
-        evidence: &folder,
+        evidence: Place { run: shared.folder.path(), folder: &folder, scenario: None },
         interrupted: &shared.interrupted,
     };
     order.deploy(wanted).await
@@ -117,8 +118,10 @@ async fn run_on(shared: &Shared, planned: &Planned, mut deployed: Deployed) -> O
         deadline_ms: u64::try_from(info.deadline.0.as_millis()).unwrap_or(u64::MAX),
     });
     deployed.used = true;
+    let recorder = Recorder::start(&shared.emitter, deployed.cluster.access(), deployed.view.clone(), Some(&name));
     let result = attempt(shared, planned, &lab).await;
     let unhealed = heal_all(&shared.journal, deployed.cluster.as_ref()).await;
+    drop(recorder);
     let observations = lab.observations.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let verdict = verdict(result, &unhealed, &observations);
     let clean = matches!(verdict, Verdict::Passed(_));
@@ -126,8 +129,8 @@ async fn run_on(shared: &Shared, planned: &Planned, mut deployed: Deployed) -> O
         None
     } else {
         let relative = Folder::evidence(&name);
-        let folder = shared.folder.path().join(&relative);
-        let _ = setup::collect(&shared.emitter, deployed.cluster.as_ref(), &shared.system, &folder).await;
+        let place = Place { run: shared.folder.path(), folder: &relative, scenario: Some(&name) };
+        let _ = setup::collect(&shared.emitter, deployed.cluster.as_ref(), &shared.system, place).await;
         Some(relative.display().to_string())
     };
     finish(shared, planned, verdict, observations, elapsed_ms(started), evidence);

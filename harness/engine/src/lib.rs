@@ -2,19 +2,23 @@
 //!
 //! - [`scenario`]: what a scenario is; [`lab`]: what it works with
 //! - [`bus`]: events to disk and to their consumers, in one order
+//! - [`excerpt`]: what events tell of files of evidence
 //! - [`folder`]: the run's folder of reports, and its record for `gauntlet clean`
 //! - [`plan`]: which scenarios run, and which are skipped and why
 //! - [`setup`]: from an overlay to a system in its steady state
 //! - [`lane`]: scenarios one after the other on clusters
+//! - [`recorder`]: what pods and event objects come to be, told while a scenario runs
 //! - [`run`]: the whole
 //! - [`clean`]: healing what dead runs left
 
 pub mod bus;
 pub mod clean;
+mod excerpt;
 pub mod folder;
 pub mod lab;
 pub mod lane;
 pub mod plan;
+mod recorder;
 pub mod run;
 pub mod scenario;
 pub mod setup;

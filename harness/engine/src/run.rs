@@ -7,7 +7,8 @@ use crate::plan::Planned;
 use crate::setup::{Stages, System, elapsed_ms};
 use gauntlet_chaos::Journal;
 use gauntlet_cluster::Provider;
-use gauntlet_core::event::{Consumer, Event, RunHeader, Stage};
+use gauntlet_core::contract::model::Promise;
+use gauntlet_core::event::{Consumer, Event, Promised, RunHeader, Stage};
 use gauntlet_core::{ExitCode, RunId, Seed, Trouble, Verdict};
 use serde_json::Value;
 use std::collections::{BTreeMap, VecDeque};
@@ -144,7 +145,12 @@ fn header(options: &Options) -> RunHeader {
         versions: options.versions.clone(),
         scenarios: options.scenarios.iter().map(Planned::name).collect(),
         again: options.again.clone(),
+        promises: options.system.contract.promises.iter().map(promised).collect(),
     }
+}
+
+fn promised(promise: &Promise) -> Promised {
+    Promised { id: promise.id.value.clone(), says: promise.says.clone(), reference: promise.reference.clone() }
 }
 
 async fn conduct(

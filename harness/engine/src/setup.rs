@@ -1,6 +1,7 @@
 //! From an overlay to a system in its steady state on a cluster of its own.
 
 use crate::bus::Emitter;
+use crate::excerpt;
 use crate::lab::Told;
 use gauntlet_cluster::provider::Wanted;
 use gauntlet_cluster::render::Rendered;
@@ -102,7 +103,7 @@ pub struct Order<'a> {
     pub run: &'a str,
     pub emitter: &'a Emitter,
     /// Where evidence goes when something fails after the cluster is up.
-    pub evidence: &'a Path,
+    pub evidence: Place<'a>,
     pub interrupted: &'a CancellationToken,
 }
 
@@ -177,14 +178,25 @@ async fn install(
     stages.stage(Stage::SteadyState, format!("within {within}"), steady).await
 }
 
+/// Where evidence goes, and whose it is.
+#[derive(Clone, Copy)]
+pub struct Place<'a> {
+    /// The run's folder.
+    pub run: &'a Path,
+    /// Relative to the run's folder.
+    pub folder: &'a Path,
+    pub scenario: Option<&'a str>,
+}
+
 /// Collects evidence; what could not be had is a note.
 pub(crate) async fn collect(
     emitter: &Emitter,
     cluster: &dyn Cluster,
     system: &System,
-    folder: &Path,
+    place: Place<'_>,
 ) -> Result<(), Trouble> {
     let stages = Stages { emitter };
+    let folder = &place.run.join(place.folder);
     let work = async {
         let mut namespaces: BTreeSet<String> =
             system.contract.prerequisites.namespaces.iter().map(|namespace| namespace.value.clone()).collect();
@@ -197,12 +209,17 @@ pub(crate) async fn collect(
         {
             problems.push(format!("cannot write the cluster's log: {error}"));
         }
+        let scenario = place.scenario.map(str::to_owned);
+        for file in excerpt::files(place.run, place.folder) {
+            emitter.emit(Event::EvidenceCollected { scenario: scenario.clone(), file });
+        }
         for problem in problems {
-            emitter.emit(Event::Note { scenario: None, text: format!("evidence is incomplete: {problem}") });
+            let scenario = scenario.clone();
+            emitter.emit(Event::Note { scenario, text: format!("evidence is incomplete: {problem}") });
         }
         Ok(())
     };
-    stages.stage(Stage::Evidence, folder.display().to_string(), work).await
+    stages.stage(Stage::Evidence, place.folder.display().to_string(), work).await
 }
 
 /// Takes a cluster down; trouble is told to the events. Whether nothing is left.

@@ -79,7 +79,13 @@ impl Summary {
             | Event::FaultProven { .. }
             | Event::FaultHealed { .. }
             | Event::Measured { .. }
-            | Event::Checked { .. } => {}
+            | Event::Checked { .. }
+            | Event::WorkloadSeries { .. }
+            | Event::PodChanged { .. }
+            | Event::KubernetesEvent { .. }
+            | Event::Action { .. }
+            | Event::Violated { .. }
+            | Event::EvidenceCollected { .. } => {}
         }
     }
 
@@ -98,6 +104,7 @@ impl Summary {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use gauntlet_core::event::Promised;
     use gauntlet_core::{Check, Evidence, FaultEvidence, Figure, Outcome, RunId, Seed};
 
     pub(crate) fn header(scenarios: &[&str]) -> Event {
@@ -110,6 +117,11 @@ pub(crate) mod tests {
             versions: [("redis-server".to_owned(), "7.0.15".to_owned())].into(),
             scenarios: scenarios.iter().map(|s| (*s).to_owned()).collect(),
             again: "gauntlet run --seed 42".into(),
+            promises: vec![Promised {
+                id: "redis.failover".into(),
+                says: "A replica takes over".into(),
+                reference: "guide, chapter 5".into(),
+            }],
         })
     }
 

@@ -167,7 +167,15 @@ fn line_text(event: &Event, style: Style) -> Option<String> {
         }
         Event::Interrupted => Some("interrupted: cleaned up".to_owned()),
         Event::RunFinished { took_ms, .. } => Some(format!("the run took {}", span(*took_ms))),
-        Event::StageStarted { .. } | Event::Waiting { .. } | Event::PhaseStarted { .. } => None,
+        Event::StageStarted { .. }
+        | Event::Waiting { .. }
+        | Event::PhaseStarted { .. }
+        | Event::Action { .. }
+        | Event::WorkloadSeries { .. }
+        | Event::PodChanged { .. }
+        | Event::KubernetesEvent { .. }
+        | Event::Violated { .. }
+        | Event::EvidenceCollected { .. } => None,
     }
 }
 

@@ -50,8 +50,12 @@ pub async fn exhaust(lab: &Lab, budget: &Budget, workload: &Workload) -> Result<
     pods.sort_by_key(|pod| std::cmp::Reverse(pod.name_any()));
     for pod in pods.iter().filter(|pod| ready::is_ready(pod)).take(usize::try_from(limit + 1).unwrap_or(usize::MAX)) {
         match nodes::evict(lab.access(), &workload.namespace.value, &pod.name_any()).await? {
-            Eviction::Granted => attempts.granted += 1,
+            Eviction::Granted => {
+                lab.acted(&format!("eviction of {}: granted", pod.name_any()));
+                attempts.granted += 1;
+            }
             Eviction::Refused { why } => {
+                lab.acted(&format!("eviction of {}: refused", pod.name_any()));
                 attempts.refusal = Some(why);
                 break;
             }

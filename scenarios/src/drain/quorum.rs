@@ -156,6 +156,7 @@ fn check_windows(lab: &Lab, drain: &Drain, histories: &Histories, from_us: u64, 
             Ok(seconds) => {
                 lab.figure(&format!("{client}: longest unavailability"), seconds, "s", Some(limit));
                 let outcome = if seconds <= limit { Outcome::Held } else { Outcome::Broken };
+                judge::show_gap(lab, histories, (client, &name), (from_us, to_us), window.window.0, |_| true);
                 lab.check(drain.promise.as_str(), &name, outcome, format!("{seconds:.1} s at the longest"));
             }
         }

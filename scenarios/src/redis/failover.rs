@@ -30,6 +30,8 @@ const AT_WORK: u64 = 50;
 
 const AT_WORK_WITHIN: Duration = Duration::from_secs(60);
 
+const SERVED_AGAIN: &str = "clients of the lost shard are served within the budget";
+
 fn subject(deployment: Deployment<'_>) -> Option<(&Store, &Objective)> {
     let clusters = deployment.stores().filter(|store| matches!(store.kind, StoreKind::RedisCluster { .. }));
     clusters.filter_map(|store| Some((store, deployment.failover(&store.name.value)?))).next()
@@ -100,9 +102,10 @@ impl Scenario for Failover {
         lab.check(promise, "a replica took over", outcome, detail);
         let outcome = if served { Outcome::Held } else { Outcome::Broken };
         lab.check(promise, "all slots are served without the lost primary", outcome, format!("{} views", views.len()));
-        let gap = judge::longest_gap(&histories, &store.name.value, injected_us, observed_us, |group| {
-            group.is_some_and(|group| victim.is_group(group))
-        });
+        let of_victim = |group: Option<&str>| group.is_some_and(|group| victim.is_group(group));
+        let span = (injected_us, observed_us);
+        judge::show_gap(lab, &histories, (&store.name.value, SERVED_AGAIN), span, budget, of_victim);
+        let gap = judge::longest_gap(&histories, &store.name.value, injected_us, observed_us, of_victim);
         check_gap(lab, promise, gap, budget);
         let allowance = Allowance {
             plain_percent: objective.plain_loss_percent,
@@ -189,7 +192,7 @@ async fn check_return(lab: &Lab, members: &Members<'_>, victim: &Victim, objecti
 }
 
 fn check_gap(lab: &Lab, promise: &str, gap: Result<f64, String>, budget: Duration) {
-    let name = "clients of the lost shard are served within the budget";
+    let name = SERVED_AGAIN;
     match gap {
         Err(why) => lab.check(promise, name, Outcome::Unknown, why),
         Ok(seconds) => {

@@ -34,6 +34,7 @@ pub struct Fleet<'a> {
     lab: &'a Lab,
     clients: Vec<Client<'a>>,
     placement: Placement,
+    part: String,
 }
 
 /// What the clients of a fleet recorded.
@@ -68,7 +69,7 @@ impl<'a> Fleet<'a> {
         let node = lab.cluster().quiet_node().map(str::to_owned);
         let settled_within = lab.deployment().contract.objectives.jobs.as_ref().map(|jobs| jobs.settled_within);
         let placement = Placement { fleet: format!("{}-{part}", lab.slug()), node, load, settled_within };
-        let fleet = Self { lab, clients, placement };
+        let fleet = Self { lab, clients, placement, part: part.to_owned() };
         let mut objects = pods::policies(lab.deployment(), &fleet.clients);
         objects.push(pods::namespace(&fleet.placement));
         objects.extend(fleet.secrets().await?);
@@ -210,6 +211,7 @@ impl<'a> Fleet<'a> {
         let mut by_client = BTreeMap::new();
         for client in &self.clients {
             let history = self.history(client).await?;
+            self.lab.series(client.name(), &self.part, &history);
             by_client.insert(client.name().to_owned(), history);
         }
         self.remove().await?;

@@ -4,9 +4,12 @@ use super::fleet::Histories;
 use super::pods::{CONSUMER, Client};
 use gauntlet_core::checkers::{Conclusion, Finding, availability, jobs, nats, nats_consumer, redis};
 use gauntlet_core::contract::Deployment;
-use gauntlet_core::history::{History, Operation};
+use gauntlet_core::history::{Attempt, History, Operation};
+use gauntlet_core::span::Span;
+use gauntlet_core::timeline::{Violation, around};
 use gauntlet_core::{Evidence, Outcome};
 use gauntlet_engine::Lab;
+use std::time::Duration;
 
 /// Fewer operations than this show nothing.
 const NEEDED: u64 = 20;
@@ -23,6 +26,40 @@ pub struct Allowance {
     pub replicated: u64,
     /// Whether replicated acknowledgements must have been seen at all.
     pub needs_replicated: bool,
+}
+
+/// Operations shown on each side of the moment at which a promise was broken.
+const EACH_SIDE: usize = 8;
+
+/// Tells when a promise was broken, where the findings say so, with the operations around that moment.
+fn show_findings(lab: &Lab, history: &History, client: &str, check: &str, findings: &[Finding]) {
+    let moment = |finding: &Finding| match finding {
+        Finding::Lost { acked_us, .. } => Some((*acked_us, "acknowledged, and lost later".to_owned())),
+        Finding::AckedWithoutQuorum { at_us, .. } => Some((*at_us, "acknowledged without a quorum".to_owned())),
+        Finding::Redelivered { at_us, .. } => Some((*at_us, "delivered again after its acknowledgement".to_owned())),
+        Finding::FloorWentBack { at_us, .. } => Some((*at_us, "the consumer went back".to_owned())),
+        _ => None,
+    };
+    let Some((at_us, what)) = findings.iter().filter_map(moment).min() else { return };
+    show(lab, history, client, check, Moment { at_us, what, group: None });
+}
+
+struct Moment {
+    at_us: u64,
+    what: String,
+    group: Option<String>,
+}
+
+fn show(lab: &Lab, history: &History, client: &str, check: &str, moment: Moment) {
+    let concerned = |attempt: &Attempt| moment.group.is_none() || attempt.group == moment.group;
+    lab.violated(Violation {
+        check: check.to_owned(),
+        at_ms: moment.at_us / 1000,
+        what: moment.what,
+        client: client.to_owned(),
+        operations: around(history, moment.at_us, EACH_SIDE, concerned),
+        group: moment.group,
+    });
 }
 
 pub fn told(findings: &[Finding]) -> String {
@@ -48,14 +85,16 @@ pub fn judge_all(lab: &Lab, histories: &Histories, allowance: Allowance, loss_pr
             Client::Redis(store) => judge_redis(lab, histories, &store.name.value, allowance, loss_promise),
             Client::Nats(store) => {
                 let promise = store.promise.as_ref().map_or(loss_promise, |promise| promise.as_str());
-                let (outcome, detail) = judge_nats(histories, &store.name.value);
-                lab.check(promise, "acknowledged messages are there once and in order", outcome, detail);
+                let name = "acknowledged messages are there once and in order";
+                let (outcome, detail) = judge_nats(lab, histories, &store.name.value, name);
+                lab.check(promise, name, outcome, detail);
             }
             Client::Jobs(pipeline) => {
                 let objective = deployment.contract.objectives.jobs.as_ref();
                 let promise = objective.map_or(loss_promise, |jobs| jobs.promise.as_str());
-                let (outcome, detail) = judge_jobs(histories, &pipeline.name.value);
-                lab.check(promise, "every accepted job ended once", outcome, detail);
+                let name = "every accepted job ended once";
+                let (outcome, detail) = judge_jobs(lab, histories, &pipeline.name.value, name);
+                lab.check(promise, name, outcome, detail);
             }
         }
     }
@@ -70,7 +109,11 @@ fn judge_redis(lab: &Lab, histories: &Histories, store: &str, allowance: Allowan
     let broken = (lost > allowance.replicated).then(|| told(&report.lost_waited));
     let held = format!("{lost} of {} lost, {} allowed", report.waited.acked, allowance.replicated);
     let (outcome, detail) = judged(broken, &report.insufficient, held);
-    lab.check(promise, "writes that a replica acknowledged are there", outcome, detail);
+    let name = "writes that a replica acknowledged are there";
+    if outcome == Outcome::Broken {
+        show_findings(lab, history, store, name, &report.lost_waited);
+    }
+    lab.check(promise, name, outcome, detail);
 
     let percent = report.plain.share_lost().unwrap_or(0.0) * 100.0;
     let allowed = allowance.plain_percent;
@@ -78,17 +121,25 @@ fn judge_redis(lab: &Lab, histories: &Histories, store: &str, allowance: Allowan
     let share = format!("{} of {} lost ({percent:.3} %), {allowed} % allowed", report.plain.lost, report.plain.acked);
     let broken = (percent > allowed).then(|| format!("{share}: {}", told(&report.lost_plain)));
     let (outcome, detail) = judged(broken, &report.insufficient, share);
-    lab.check(promise, "plainly acknowledged writes are there", outcome, detail);
+    let name = "plainly acknowledged writes are there";
+    if outcome == Outcome::Broken {
+        show_findings(lab, history, store, name, &report.lost_plain);
+    }
+    lab.check(promise, name, outcome, detail);
 
     let broken = (!report.phantoms.is_empty()).then(|| told(&report.phantoms));
     let (outcome, detail) = judged(broken, &[], "none".to_owned());
     lab.check(promise, "no value is there that nobody wrote", outcome, detail);
 }
 
-fn judge_nats(histories: &Histories, store: &str) -> Judged {
+fn judge_nats(lab: &Lab, histories: &Histories, store: &str, name: &str) -> Judged {
     let Some(history) = histories.of(store) else { return (Outcome::Unknown, "no history".to_owned()) };
     let report = nats::check(history, &histories.stream, NEEDED);
-    concluded(report.conclude(), format!("all {} of them", report.published.acked))
+    let conclusion = report.conclude();
+    if let Conclusion::Found(findings) = &conclusion {
+        show_findings(lab, history, store, name, findings);
+    }
+    concluded(conclusion, format!("all {} of them", report.published.acked))
 }
 
 /// Records what became of a fleet's durable consumer. Of confirmed acknowledgements `forgotten` may have been undone.
@@ -101,7 +152,11 @@ pub fn judge_consumer(lab: &Lab, histories: &Histories, store: &str, forgotten: 
     let undone = report.furthest_back.max(report.redelivered.len() as u64);
     lab.figure(&format!("{store}: acknowledgements forgotten"), undone as f64, "messages", Some(forgotten as f64));
     let held = format!("{} confirmed, {undone} of them forgotten, {forgotten} allowed", report.confirmed);
-    let (outcome, detail) = concluded(report.conclude(forgotten), held);
+    let conclusion = report.conclude(forgotten);
+    if let Conclusion::Found(findings) = &conclusion {
+        show_findings(lab, history, store, name, findings);
+    }
+    let (outcome, detail) = concluded(conclusion, held);
     lab.check(promise, name, outcome, detail);
 }
 
@@ -113,10 +168,14 @@ fn consumes(history: &History) -> bool {
     history.attempts.iter().any(|attempt| matches!(attempt.op, Operation::NatsFetch { .. }))
 }
 
-fn judge_jobs(histories: &Histories, pipeline: &str) -> Judged {
+fn judge_jobs(lab: &Lab, histories: &Histories, pipeline: &str, name: &str) -> Judged {
     let Some(history) = histories.of(pipeline) else { return (Outcome::Unknown, "no history".to_owned()) };
     let report = jobs::check(history, NEEDED);
-    concluded(report.conclude(), format!("all {} of them", report.accepted.acked))
+    let conclusion = report.conclude();
+    if let Conclusion::Found(findings) = &conclusion {
+        show_findings(lab, history, pipeline, name, findings);
+    }
+    concluded(conclusion, format!("all {} of them", report.accepted.acked))
 }
 
 fn concluded(conclusion: Conclusion, held: String) -> Judged {
@@ -175,4 +234,24 @@ pub fn longest_gap(
         return Err(format!("{client} tried nothing in that time"));
     }
     Ok(worst.longest_gap.length_us() as f64 / 1e6)
+}
+
+/// Tells when a time without success became longer than `allowed` under the check of that name: the longest one of
+/// [`longest_gap`], for the same client, span and groups.
+pub fn show_gap(
+    lab: &Lab,
+    histories: &Histories,
+    (client, check): (&str, &str),
+    (from_us, to_us): (u64, u64),
+    allowed: Duration,
+    is_concerned: impl Fn(Option<&str>) -> bool,
+) {
+    let Some(history) = histories.of(client) else { return };
+    let report = availability::check(history, from_us, to_us, 0, |attempt| is_concerned(attempt.group.as_deref()));
+    let (group, worst) = report.worst();
+    let at_us = worst.longest_gap.from_us + u64::try_from(allowed.as_micros()).unwrap_or(u64::MAX);
+    if at_us < worst.longest_gap.to_us {
+        let what = format!("no success for {}", Span(allowed));
+        show(lab, history, client, check, Moment { at_us, what, group: group.map(str::to_owned) });
+    }
 }
