@@ -38,6 +38,10 @@ impl Folder {
         self.path.join("junit.xml")
     }
 
+    pub fn page(&self) -> PathBuf {
+        self.path.join("index.html")
+    }
+
     /// Histories and the like of one scenario.
     pub fn scenario(&self, name: &str) -> PathBuf {
         self.path.join("scenarios").join(file_name(name))

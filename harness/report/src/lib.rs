@@ -4,9 +4,11 @@
 //! - [`summary`]: events folded into what a report says of a run
 //! - [`table`]: the verdicts as a person reads them
 //! - [`junit`]: the verdicts as CI systems read them
+//! - [`page`]: the run as a page for a browser
 //! - [`terminal`]: progress while the run is under way
 
 pub mod junit;
+pub mod page;
 pub mod summary;
 pub mod table;
 pub mod terminal;

@@ -4,7 +4,8 @@ use crate::cli::ReportArgs;
 use crate::console;
 use gauntlet_core::{ExitCode, Trouble};
 use gauntlet_engine::bus;
-use gauntlet_report::{Summary, junit, table};
+use gauntlet_report::{Summary, junit, page, table};
+use std::path::Path;
 
 /// # Errors
 /// There is no such run, or its events cannot be read.
@@ -19,10 +20,15 @@ pub fn report(arguments: &ReportArgs) -> Result<ExitCode, Trouble> {
         ))
         .hint("give the id of a run, or its folder")
     })?;
-    let summary = Summary::of(&bus::read(&folder.join("events.jsonl"))?);
-    let path = folder.join("junit.xml");
-    std::fs::write(&path, junit::render(&summary).map_err(Trouble::harness)?)
-        .map_err(|error| Trouble::harness(format!("cannot write {}: {error}", path.display())))?;
+    let records = bus::read(&folder.join("events.jsonl"))?;
+    let summary = Summary::of(&records);
+    write(&folder.join("junit.xml"), junit::render(&summary))?;
+    write(&folder.join("index.html"), page::render(&records))?;
     print!("{}", table::render(&summary, folder, console::wants_colour()));
     Ok(ExitCode::Passed)
+}
+
+fn write(path: &Path, rendered: Result<String, String>) -> Result<(), Trouble> {
+    std::fs::write(path, rendered.map_err(Trouble::harness)?)
+        .map_err(|error| Trouble::harness(format!("cannot write {}: {error}", path.display())))
 }

@@ -10,8 +10,8 @@ use gauntlet_engine::folder::Folder;
 use gauntlet_engine::plan::{self, Planned};
 use gauntlet_engine::setup::System;
 use gauntlet_engine::{Options, run as engine_run};
-use gauntlet_report::junit;
 use gauntlet_report::terminal::{Style, Terminal};
+use gauntlet_report::{junit, page};
 use scenarios::{registry, systems};
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -40,8 +40,11 @@ pub async fn run(arguments: RunArgs, verbose: bool) -> Result<ExitCode, Trouble>
     let seed = Seed(arguments.seed.unwrap_or(entropy.1 % 1_000_000));
     let folder = Folder::create(&arguments.report, &id)?;
     let style = Style { live: console::is_watched(), colour: console::wants_colour(), verbose };
-    let consumers: Vec<Box<dyn Consumer>> =
-        vec![Box::new(junit::Writer::new(folder.junit())), Box::new(Terminal::new(style, folder.path().to_owned()))];
+    let consumers: Vec<Box<dyn Consumer>> = vec![
+        Box::new(junit::Writer::new(folder.junit())),
+        Box::new(page::Writer::new(folder.page())),
+        Box::new(Terminal::new(style, folder.path().to_owned())),
+    ];
     let options = Options {
         run: id,
         again: again(&arguments, &system, seed),

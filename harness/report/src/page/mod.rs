@@ -1,0 +1,51 @@
+//! The page of a run: one file that opens from disk, made from its events alone.
+//!
+//! - [`story`]: events sorted by scenario
+//! - [`timeline`]: what the charts draw, as data
+//! - [`view`], [`scenario`]: what the template shows, in words
+//! - [`assets`]: styles and scripts that the file brings along
+
+mod assets;
+mod scenario;
+mod story;
+mod timeline;
+mod view;
+
+use askama::Template as _;
+use gauntlet_core::event::{Consumer, Record};
+use std::path::PathBuf;
+
+/// Writes `index.html` when the run has finished.
+pub struct Writer {
+    path: PathBuf,
+    records: Vec<Record>,
+}
+
+impl Writer {
+    pub fn new(path: PathBuf) -> Self {
+        Self { path, records: Vec::new() }
+    }
+}
+
+impl Consumer for Writer {
+    fn consume(&mut self, record: &Record) {
+        self.records.push(record.clone());
+    }
+
+    fn finish(&mut self) -> Result<(), String> {
+        let text = render(&self.records)?;
+        std::fs::write(&self.path, text).map_err(|error| format!("cannot write {}: {error}", self.path.display()))
+    }
+}
+
+/// The file's text.
+///
+/// # Errors
+/// The template could not be filled.
+pub fn render(records: &[Record]) -> Result<String, String> {
+    let page = view::Page::of(&story::Run::of(records));
+    page.render().map_err(|error| format!("cannot write the page: {error}"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,132 @@
+use super::*;
+use crate::summary::tests::{finished, header, observations};
+use gauntlet_core::event::{Event, Phase, Stage};
+use gauntlet_core::scenario::ClusterNeed;
+use gauntlet_core::timeline::{EvidenceFile, KubernetesEvent, PodSeen, PodState};
+use gauntlet_core::{ExitCode, Observations, Outcome, Seed, Verdict};
+
+const HOSTILE: &str = "</script><script>alert(1)</script><img src=x onerror=alert(2)> & \"quoted\"";
+
+fn page(events: Vec<Event>) -> String {
+    let records: Vec<Record> = events.into_iter().enumerate().map(|(n, e)| Record::new(1_000 * n as u64, e)).collect();
+    render(&records).unwrap()
+}
+
+fn started(scenario: &str) -> Event {
+    Event::ScenarioStarted {
+        scenario: scenario.into(),
+        summary: "a primary is killed".into(),
+        cluster: ClusterNeed::Shared,
+        seed: Seed(1),
+        deadline_ms: 1,
+    }
+}
+
+fn trouble() -> Event {
+    Event::Trouble { stage: Stage::Cluster, message: "not root".into(), hints: vec!["use sudo".into()] }
+}
+
+/// The text between the first heading's tags.
+fn headline(page: &str) -> &str {
+    let start = page.find("<h1").and_then(|at| Some(at + page[at..].find('>')? + 1)).unwrap();
+    &page[start..start + page[start..].find("</h1>").unwrap()]
+}
+
+#[test]
+fn the_headline_says_what_the_run_came_to() {
+    let (held, broken) = (observations(Outcome::Held), observations(Outcome::Broken));
+    let skipped = Verdict::Skipped { reason: "no power to".into() };
+    for (events, expected) in [
+        (vec![header(&["a"]), finished("a", broken.judge(), broken)], "1 promise was broken, in 1 of 1 scenario."),
+        (
+            vec![header(&["a"]), finished("a", held.judge(), held)],
+            "Every promise that was tried held: 1 scenario, 1 check.",
+        ),
+        (vec![header(&["a"]), trouble()], "Gauntlet could not bring up the cluster. 1 scenario could not be judged."),
+        (
+            vec![header(&["a"]), finished("a", Verdict::trouble("lost"), Observations::default())],
+            "1 scenario could not be judged.",
+        ),
+        (vec![header(&["a"]), finished("a", skipped, Observations::default())], "Every scenario was skipped."),
+        (vec![header(&["a"]), Event::Interrupted], "The run was interrupted before everything was judged."),
+    ] {
+        assert_eq!(headline(&page(events)), expected);
+    }
+}
+
+#[test]
+fn the_first_screen_says_what_was_broken_and_where_it_was_promised() {
+    let broken = observations(Outcome::Broken);
+    let page = page(vec![header(&["a"]), started("a"), finished("a", broken.judge(), broken)]);
+    let first = page.find("A replica takes over: <strong>not so</strong>, ").unwrap();
+    let promises = page.find("id=\"promises\"").unwrap();
+    assert!(first < promises);
+    let screen = &page[first..promises];
+    for expected in ["after 9.1 s, allowed are 12 s", "Promised: “A replica takes over”", "guide, chapter 5"] {
+        assert!(screen.contains(expected), "{expected} is not in {screen}");
+    }
+    assert!(screen.contains("Tried: A primary is killed") && screen.contains("href=\"#scenario-a\""), "{screen}");
+}
+
+#[test]
+fn figures_stand_on_the_page_as_they_were_measured() {
+    let held = observations(Outcome::Held);
+    let page = page(vec![header(&["a"]), finished("a", held.judge(), held)]);
+    assert!(page.contains("<data value=\"9.1\">9.1</data> s") && page.contains("of 12 s"));
+}
+
+/// What systems under test say must not become a part of the page.
+#[test]
+fn nothing_that_was_said_becomes_markup() {
+    let mut broken = observations(Outcome::Broken);
+    broken.checks[0].detail = HOSTILE.into();
+    broken.checks[0].name = HOSTILE.into();
+    broken.faults[0].fault = HOSTILE.into();
+    let seen = PodSeen {
+        namespace: "n".into(),
+        pod: HOSTILE.into(),
+        node: None,
+        state: PodState::Ready,
+        detail: Some(HOSTILE.into()),
+    };
+    let told = KubernetesEvent {
+        namespace: "n".into(),
+        about: HOSTILE.into(),
+        reason: HOSTILE.into(),
+        message: HOSTILE.into(),
+        warning: true,
+        count: 2,
+    };
+    let file = EvidenceFile { path: format!("evidence/{HOSTILE}"), bytes: 1, excerpt: HOSTILE.into(), cut: false };
+    let a = || "a".to_owned();
+    let page = page(vec![
+        header(&["a"]),
+        started("a"),
+        Event::PhaseStarted { scenario: a(), phase: Phase::Inject },
+        Event::FaultInjecting { scenario: a(), fault: HOSTILE.into() },
+        Event::PodChanged { scenario: Some(a()), seen },
+        Event::KubernetesEvent { scenario: Some(a()), seen: told },
+        Event::Note { scenario: Some(a()), text: HOSTILE.into() },
+        Event::EvidenceCollected { scenario: Some(a()), file },
+        finished("a", broken.judge(), broken),
+    ]);
+    assert_eq!(page.matches("</script>").count(), 3, "the data and the two scripts of the page");
+    assert!(!page.contains("<img") && !page.contains("alert(1)</script>"));
+}
+
+#[test]
+fn the_page_needs_nothing_from_elsewhere() {
+    let page = page(vec![header(&["a"]), trouble(), Event::RunFinished { exit: ExitCode::Inconclusive, took_ms: 5 }]);
+    let attributes = ["src=", "href=\"http", "href=\"//", "@import", "url(http"];
+    // The chart library names its home in its first comment only.
+    for attribute in attributes {
+        assert!(!page.contains(attribute), "{attribute}");
+    }
+    assert!(page.contains("default-src 'none'"));
+}
+
+#[test]
+fn a_run_without_events_is_a_page_too() {
+    assert!(render(&[]).unwrap().contains("</html>"));
+    assert!(page(vec![header(&["a", "b"])]).contains("no verdict"));
+}

@@ -1,0 +1,3 @@
+//! Programs that tests of reports need.
+
+pub mod browser;
