@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use embedded_apimachinery::resource::{ENDPOINT_SLICES, SERVICES, STORAGE_CLASSES};
 use embedded_apimachinery::{Actor, Api, GroupResource, Result};
 use embedded_controllers::platform::volumes::default_storage_class;
-use embedded_network::address::{CONTROL_PLANE, DNS_SERVICE, KUBERNETES_SERVICE};
+use embedded_network::address::{CONTROL_PLANE, DNS_SERVER, DNS_SERVICE, KUBERNETES_SERVICE};
 use serde_json::{Value, json};
 
 /// Creates what is missing.
@@ -26,7 +26,7 @@ pub(crate) fn run(api: &dyn Api, api_port: u16) -> Result<()> {
         {"name": "dns", "port": 53, "protocol": "UDP"},
         {"name": "dns-tcp", "port": 53, "protocol": "TCP"},
     ]);
-    create(&ENDPOINT_SLICES, "kube-system", slice("kube-dns-host", "kube-dns", CONTROL_PLANE, dns))?;
+    create(&ENDPOINT_SLICES, "kube-system", slice("kube-dns-host", "kube-dns", DNS_SERVER, dns))?;
     create(&STORAGE_CLASSES, "", default_storage_class())
 }
 

@@ -4,14 +4,27 @@
 //! |---|---|
 //! | pods of node *i* | `10.244.i.2` to `10.244.i.254` |
 //! | node *i* | `10.200.0.i` |
-//! | control plane: API server and DNS | `10.200.0.254` |
+//! | control plane: the API server | `10.200.0.254` |
+//! | DNS, among the addresses of pods since that is what it is to policies | `10.244.0.10` |
 //! | Services | `10.96.0.0/16`, of which `10.96.0.1` is `kubernetes` and `10.96.0.10` DNS |
 //! | the pods' default gateway | `169.254.1.1`, which nobody has: its link address is known to every pod |
+//! | a host outside the cluster | `192.0.2.10` |
+//! | the cloud's metadata service | `169.254.169.254` |
 
 use std::net::Ipv4Addr;
 
-/// Where the API server and the DNS server listen inside the cluster's namespace.
+/// Where the API server listens inside the cluster's namespace.
 pub const CONTROL_PLANE: Ipv4Addr = Ipv4Addr::new(10, 200, 0, 254);
+
+/// Where the DNS server listens inside the cluster's namespace. Elsewhere DNS is a pod, and policies select it as one;
+/// no node has this number, so no other pod has this address.
+pub const DNS_SERVER: Ipv4Addr = Ipv4Addr::new(10, 244, 0, 10);
+
+/// A host outside the cluster, for what may or may not leave it: documentation addresses (RFC 5737) are nobody's.
+pub const OUTSIDE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 10);
+
+/// Where clouds tell their machines about themselves.
+pub const METADATA: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
 
 /// Node addresses, and with them the addresses that node ports are reachable at.
 pub const NODE_CIDR: &str = "10.200.0.0/24";

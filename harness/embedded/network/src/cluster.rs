@@ -16,12 +16,17 @@ use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
-use crate::address::{CONTROL_PLANE, GATEWAY_MAC, NodeIndex, POD_GATEWAY, SERVICE_NETWORK, SERVICE_PREFIX, pod_mac};
+use crate::address::{
+    CONTROL_PLANE, DNS_SERVER, GATEWAY_MAC, METADATA, NodeIndex, OUTSIDE, POD_GATEWAY, SERVICE_NETWORK, SERVICE_PREFIX,
+    pod_mac,
+};
 use crate::error::{Doing, Error, Result};
+use crate::faults::{Counters, Fault, Faults};
 use crate::ipam::Pool;
 use crate::netlink::{LOOPBACK, RouteSocket, VethEnd};
 use crate::netns::{self, NetNs};
-use crate::{dns, services};
+use crate::policies::{self, Coverage};
+use crate::{dns, outside, services};
 
 /// The name of the cluster namespace's file; pods' files are named by their uid.
 const CLUSTER_FILE: &str = "cluster";
@@ -52,6 +57,8 @@ struct Shared {
     namespace: NetNs,
     socket: Mutex<RouteSocket>,
     state: Mutex<State>,
+    coverage: Coverage,
+    faults: Faults,
 }
 
 #[derive(Default)]
@@ -72,14 +79,21 @@ impl ClusterNetwork {
                 namespace,
                 socket: Mutex::new(socket),
                 state: Mutex::default(),
+                coverage: Coverage::default(),
+                faults: Faults::default(),
             }),
         };
-        if let Err(error) = services::apply(network.namespace(), services::nft::render(&[])).await {
+        if let Err(error) = network.first_rules().await {
             // The first error is the one to report; the sweep finds what this leaves.
             let _ = network.destroy().await;
             return Err(error);
         }
         Ok(network)
+    }
+
+    async fn first_rules(&self) -> Result<()> {
+        services::apply(self.namespace(), services::nft::render(&[])).await?;
+        policies::close(self.namespace()).await
     }
 
     /// The namespace that holds the nodes and the control plane: also that of pods with `hostNetwork`.
@@ -96,6 +110,8 @@ impl ClusterNetwork {
     }
 
     /// Makes a pod's namespace on a node, with an address nobody else has. A pod that is attached keeps its place.
+    ///
+    /// While policies are enforced, they are for this pod when this returns.
     pub async fn attach(&self, pod: &str, node: NodeIndex) -> Result<PodAttachment> {
         if let Some(attachment) = self.attachment(pod) {
             return Ok(attachment);
@@ -113,6 +129,11 @@ impl ClusterNetwork {
         match blocking(move || shared.set_up_pod(&wanted, node)).await {
             Ok(namespace) => {
                 self.shared.state.lock().pods.insert(pod.to_owned(), (attachment.clone(), namespace));
+                if let Err(error) = self.shared.coverage.await_current().await {
+                    // The first error is the one to report; the sweep finds what this leaves.
+                    let _ = self.detach(pod).await;
+                    return Err(error);
+                }
                 Ok(attachment)
             }
             Err(error) => {
@@ -130,6 +151,7 @@ impl ClusterNetwork {
         let Some((attachment, namespace)) = self.shared.state.lock().pods.remove(pod) else { return Ok(()) };
         drop(namespace);
         let address = attachment.address;
+        self.shared.coverage.outdate();
         let shared = self.shared.clone();
         let done = blocking(move || {
             let index = veth_index(attachment.address);
@@ -144,6 +166,37 @@ impl ClusterNetwork {
     /// Where a pod is attached.
     pub fn attachment(&self, pod: &str) -> Option<PodAttachment> {
         Some(self.shared.state.lock().pods.get(pod)?.0.clone())
+    }
+
+    /// Every pod's uid and address.
+    pub(crate) fn attached(&self) -> Vec<(String, Ipv4Addr)> {
+        self.shared.state.lock().pods.iter().map(|(uid, (attached, _))| (uid.clone(), attached.address)).collect()
+    }
+
+    /// Puts a fault into the network, under a name of the caller's; again with the same name replaces it.
+    ///
+    /// Pods are known here while [`ClusterNetwork::run`] runs. A fault follows a pod that comes back with another
+    /// address.
+    pub async fn disturb(&self, name: &str, fault: Fault) -> Result<()> {
+        self.faults().put(self.namespace(), name, fault).await
+    }
+
+    /// Takes a fault away. One that is not there is no error.
+    pub async fn restore(&self, name: &str) -> Result<()> {
+        self.faults().remove(self.namespace(), name).await
+    }
+
+    /// What a fault has done so far.
+    pub async fn counters(&self, name: &str) -> Result<Counters> {
+        self.faults().counters(self.namespace(), name).await
+    }
+
+    pub(crate) fn faults(&self) -> &Faults {
+        &self.shared.faults
+    }
+
+    pub(crate) fn coverage(&self) -> &Coverage {
+        &self.shared.coverage
     }
 
     /// A connection from the node's side, as the kubelet's probes make them. The caller sets the deadline.
@@ -163,13 +216,15 @@ impl ClusterNetwork {
         namespace.ok_or_else(unknown).doing(|| format!("connect from pod {pod} to {to}"))?.connect(to).await
     }
 
-    /// Keeps Services' rules up to date and answers DNS queries, until `shutdown`. Returns early only when DNS cannot be
-    /// served.
+    /// Keeps the rules of Services and policies up to date, answers DNS queries and plays the hosts outside, until
+    /// `shutdown`. Returns early only when one of its sockets cannot be served.
     pub async fn run(&self, api: Arc<dyn Api>, shutdown: CancellationToken) -> Result<()> {
-        let at = SocketAddr::from((CONTROL_PLANE, dns::server::PORT));
+        let at = SocketAddr::from((DNS_SERVER, dns::server::PORT));
         let dns = dns::serve(api.clone(), self.namespace(), at, shutdown.clone()).await?;
-        let services = services::run(api, self.namespace().clone(), shutdown);
-        let (served, ()) = tokio::join!(dns, services);
+        let outside = outside::serve(self.namespace(), shutdown.clone()).await?;
+        let services = services::run(api.clone(), self.namespace().clone(), shutdown.clone());
+        let policies = policies::run(api, self.clone(), shutdown);
+        let (served, (), (), ()) = tokio::join!(dns, outside, services, policies);
         served
     }
 
@@ -244,7 +299,9 @@ fn set_up_cluster() -> Result<RouteSocket> {
     sysctl(CLUSTER_SYSCTLS)?;
     let mut socket = RouteSocket::open()?;
     socket.set_up(LOOPBACK)?;
-    socket.add_address(LOOPBACK, CONTROL_PLANE)?;
+    for address in [CONTROL_PLANE, DNS_SERVER, OUTSIDE, METADATA] {
+        socket.add_address(LOOPBACK, address)?;
+    }
     // Without a route, local packets to Services would be refused before they reach the rules that redirect them.
     socket.add_link_route((SERVICE_NETWORK, SERVICE_PREFIX), LOOPBACK, CONTROL_PLANE)?;
     Ok(socket)

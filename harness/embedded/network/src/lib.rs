@@ -10,19 +10,24 @@
 //! - [`ipam`]: which pod addresses are taken
 //! - [`cluster`]: the cluster's namespace, pods' attachment to it, sockets inside it
 //! - [`services`]: Services and EndpointSlices compiled to nftables
+//! - [`policies`]: NetworkPolicies compiled to nftables
+//! - [`faults`]: cut, lossy and slow connections between some
 //! - [`dns`]: the `cluster.local` zone
+//! - [`outside`]: hosts that are not the cluster's
 //! - [`sweep`]: removes what a dead process left
-//! - [`netns`], [`netlink`]: the system calls
-//!
-//! Not here yet: network policies (a compiler like [`services`], in a table of its own on the forward hook) and faults.
+//! - [`netns`], [`netlink`], [`nft`]: the system calls
 
 pub mod address;
 pub mod cluster;
 pub mod dns;
 mod error;
+pub mod faults;
 pub mod ipam;
 mod netlink;
 pub mod netns;
+mod nft;
+pub mod outside;
+pub mod policies;
 pub mod services;
 pub mod sweep;
 

@@ -10,8 +10,6 @@
 pub mod frontends;
 pub mod nft;
 
-use std::io::{Error as IoError, Write};
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,8 +17,9 @@ use embedded_apimachinery::Api;
 use embedded_apimachinery::resource::{ENDPOINT_SLICES, SERVICES};
 use tokio_util::sync::CancellationToken;
 
-use crate::error::{Doing, Result};
+use crate::error::Result;
 use crate::netns::NetNs;
+use crate::nft as rules;
 
 /// Changes that come this close together are applied as one.
 const GATHER: Duration = Duration::from_millis(3);
@@ -68,22 +67,5 @@ pub async fn run(api: Arc<dyn Api>, namespace: NetNs, shutdown: CancellationToke
 
 /// Replaces the rules in `namespace`, all or nothing.
 pub(crate) async fn apply(namespace: &NetNs, ruleset: String) -> Result<()> {
-    namespace.run(move || load(&ruleset).doing(|| "load the rules of Services with `nft`")).await
-}
-
-/// Runs `nft` in the namespace of the calling thread.
-fn load(ruleset: &str) -> Result<(), IoError> {
-    let mut nft = Command::new("nft")
-        .args(["-f", "-"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()?;
-    // Writing fails when nft ends early: then its last words, below, say why.
-    let written = nft.stdin.take().map_or(Ok(()), |mut stdin| stdin.write_all(ruleset.as_bytes()));
-    let ended = nft.wait_with_output()?;
-    if ended.status.success() {
-        return written;
-    }
-    Err(IoError::other(format!("{}: {}", ended.status, String::from_utf8_lossy(&ended.stderr).trim())))
+    rules::load(namespace, "load the rules of Services with `nft`", ruleset).await
 }

@@ -6,12 +6,12 @@
 //! here again. What is left for the service network after that is refused if the address is a Service's (a port
 //! without endpoints, or no port of the Service), and dropped otherwise, as kube-proxy does.
 
-use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::net::Ipv4Addr;
 
 use super::frontends::Frontend;
 use crate::address::{NODE_CIDR, NodeIndex, SERVICE_CIDR};
+use crate::nft::{replace_table, set};
 
 /// The table that belongs to Services; policies and faults keep to tables of their own.
 pub const TABLE: &str = "services";
@@ -22,7 +22,7 @@ const COMMENT_LIMIT: usize = 120;
 /// Everything of [`TABLE`], replacing what is there when it is loaded.
 pub fn render(frontends: &[Frontend]) -> String {
     let open: Vec<&Frontend> = frontends.iter().filter(|frontend| !frontend.backends.is_empty()).collect();
-    let mut text = format!("table ip {TABLE} {{\n}}\ndelete table ip {TABLE}\ntable ip {TABLE} {{\n");
+    let mut text = replace_table(TABLE);
     render_sets(&mut text, frontends, &open);
     for frontend in open {
         render_chain(&mut text, frontend);
@@ -48,16 +48,6 @@ fn render_sets(text: &mut String, all: &[Frontend], open: &[&Frontend]) {
         Some(format!("{ip} . {ip} : {}", NodeIndex::of_pod(ip)?.address()))
     });
     set(text, "map hairpins", "ipv4_addr . ipv4_addr : ipv4_addr", hairpins);
-}
-
-fn set(text: &mut String, name: &str, kind: &str, elements: impl Iterator<Item = String>) {
-    let _ = writeln!(text, "\t{name} {{\n\t\ttype {kind}");
-    let elements: BTreeSet<String> = elements.collect();
-    if !elements.is_empty() {
-        let elements: Vec<String> = elements.into_iter().collect();
-        let _ = writeln!(text, "\t\telements = {{ {} }}", elements.join(",\n\t\t\t"));
-    }
-    text.push_str("\t}\n");
 }
 
 /// The chain of a frontend. Cluster addresses are unique, so its first one names it.

@@ -1,92 +1,23 @@
-//! The network with real namespaces: needs root and `nft`.
+//! Pods, Services, DNS, and what the host sees of them.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use embedded_apimachinery::resource::{ENDPOINT_SLICES, NAMESPACES, SERVICES};
-use embedded_apimachinery::{Actor, Api, ApiExt, GroupResource, Store};
-use embedded_network::address::{CONTROL_PLANE, DNS_SERVICE};
+use embedded_apimachinery::resource::SERVICES;
+use embedded_apimachinery::{Actor, Api, ApiExt};
+use embedded_network::address::{DNS_SERVER, DNS_SERVICE};
 use embedded_network::netns::NetNs;
-use embedded_network::{ClusterNetwork, NodeIndex, PodAttachment};
-use serde_json::{Value, json};
+use embedded_network::{ClusterNetwork, PodAttachment};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
+
+use crate::cluster::{Cluster, node};
 
 const DEADLINE: Duration = Duration::from_secs(10);
 const WEB: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 20);
-
-/// A cluster of two nodes with DNS and Services running.
-struct Cluster {
-    directory: tempfile::TempDir,
-    network: ClusterNetwork,
-    api: Arc<Store>,
-    shutdown: CancellationToken,
-}
-
-impl Cluster {
-    async fn start() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let network = ClusterNetwork::create(directory.path()).await.expect("these tests need root and nft");
-        for index in [1, 2] {
-            network.add_node(node(index)).await.unwrap();
-        }
-        let cluster = Self { directory, network, api: Arc::new(Store::default()), shutdown: CancellationToken::new() };
-        cluster.make(&NAMESPACES, "", json!({"metadata": {"name": "ns"}}));
-        let (network, api) = (cluster.network.clone(), cluster.api.clone());
-        let shutdown = cluster.shutdown.clone();
-        tokio::spawn(async move { network.run(Arc::new(api), shutdown).await.unwrap() });
-        cluster
-    }
-
-    fn make(&self, resource: &GroupResource, ns: &str, object: Value) {
-        Api::create(&self.api, &Actor::system("test"), resource, ns, object).unwrap();
-    }
-
-    /// A Service at `address` with one TCP port 80 and one UDP port 53, both leading to the endpoints' port 53.
-    fn serve(&self, name: &str, address: Ipv4Addr, endpoints: &[Ipv4Addr]) {
-        let ports = json!([
-            {"name": "tcp", "port": 80, "protocol": "TCP", "nodePort": 30080},
-            {"name": "udp", "port": 53, "protocol": "UDP"},
-        ]);
-        let spec = json!({"clusterIP": address, "ports": ports});
-        self.make(&SERVICES, "ns", json!({"metadata": {"name": name}, "spec": spec}));
-        let endpoints: Vec<Value> = endpoints.iter().map(|ip| json!({"addresses": [ip]})).collect();
-        let slice = json!({
-            "metadata": {"name": name, "labels": {"kubernetes.io/service-name": name}},
-            "addressType": "IPv4", "endpoints": endpoints,
-            "ports": [
-                {"name": "tcp", "port": 53, "protocol": "TCP"},
-                {"name": "udp", "port": 53, "protocol": "UDP"},
-            ],
-        });
-        self.make(&ENDPOINT_SLICES, "ns", slice);
-    }
-
-    fn set_endpoints(&self, name: &str, endpoints: &[Ipv4Addr]) {
-        let endpoints: Vec<Value> = endpoints.iter().map(|ip| json!({"addresses": [ip]})).collect();
-        let change = &mut |slice: &mut Value| {
-            slice["endpoints"] = json!(endpoints);
-            Ok(())
-        };
-        self.api.modify(&Actor::system("test"), &ENDPOINT_SLICES, "ns", name, "", change).unwrap();
-    }
-
-    async fn stop(self) {
-        self.shutdown.cancel();
-        let errors = self.network.destroy().await;
-        assert!(errors.is_empty(), "{errors:?}");
-        assert!(!self.directory.path().exists());
-    }
-}
-
-fn node(index: u8) -> NodeIndex {
-    NodeIndex::new(index).unwrap()
-}
 
 /// A server in a pod that says `name`, a space and the client's address, to everyone.
 async fn greet(pod: &PodAttachment, name: &'static str) {
@@ -131,9 +62,9 @@ async fn eventually(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pods_reach_each_other_and_see_the_true_source() {
     let cluster = Cluster::start().await;
-    let client = cluster.network.attach("client", node(1)).await.unwrap();
+    let client = cluster.attach("client", node(1)).await.unwrap();
     for (uid, on) in [("near", 1), ("far", 2)] {
-        let pod = cluster.network.attach(uid, node(on)).await.unwrap();
+        let pod = cluster.attach(uid, node(on)).await.unwrap();
         greet(&pod, "hello").await;
         assert_eq!(ask(&cluster, "client", (pod.address, 53)).await, Ok(format!("hello {}", client.address)));
         // A probe comes from the pod's own node.
@@ -148,8 +79,8 @@ async fn pods_reach_each_other_and_see_the_true_source() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn traffic_within_a_node_passes_the_forward_hook() {
     let cluster = Cluster::start().await;
-    cluster.network.attach("client", node(1)).await.unwrap();
-    let pod = cluster.network.attach("near", node(1)).await.unwrap();
+    cluster.attach("client", node(1)).await.unwrap();
+    let pod = cluster.attach("near", node(1)).await.unwrap();
     greet(&pod, "hello").await;
     assert!(ask(&cluster, "client", (pod.address, 53)).await.is_ok());
     let block = "table ip t { chain c { type filter hook forward priority 0; tcp dport 53 reject with tcp reset; }; }";
@@ -162,9 +93,9 @@ async fn traffic_within_a_node_passes_the_forward_hook() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn services_lead_to_ready_endpoints_and_refuse_without() {
     let cluster = Cluster::start().await;
-    let client = cluster.network.attach("client", node(1)).await.unwrap();
-    let one = cluster.network.attach("one", node(1)).await.unwrap();
-    let two = cluster.network.attach("two", node(2)).await.unwrap();
+    let client = cluster.attach("client", node(1)).await.unwrap();
+    let one = cluster.attach("one", node(1)).await.unwrap();
+    let two = cluster.attach("two", node(2)).await.unwrap();
     greet(&one, "one").await;
     greet(&two, "two").await;
     cluster.serve("web", WEB, &[one.address]);
@@ -193,7 +124,7 @@ async fn services_lead_to_ready_endpoints_and_refuse_without() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pod_reaches_itself_through_its_service() {
     let cluster = Cluster::start().await;
-    let pod = cluster.network.attach("client", node(2)).await.unwrap();
+    let pod = cluster.attach("client", node(2)).await.unwrap();
     greet(&pod, "me").await;
     cluster.serve("web", WEB, &[pod.address]);
     eventually(&cluster, (WEB, 80).into(), |said| *said == Ok(format!("me {}", node(2).address()))).await;
@@ -221,9 +152,9 @@ async fn query(cluster: &Cluster, pod: &PodAttachment, name: &str) -> (u8, u16) 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn dns_answers_pods_through_its_service() {
     let cluster = Cluster::start().await;
-    let pod = cluster.network.attach("client", node(1)).await.unwrap();
-    let web = cluster.network.attach("web", node(2)).await.unwrap();
-    cluster.serve("dns", DNS_SERVICE, &[CONTROL_PLANE]);
+    let pod = cluster.attach("client", node(1)).await.unwrap();
+    let web = cluster.attach("web", node(2)).await.unwrap();
+    cluster.serve("dns", DNS_SERVICE, &[DNS_SERVER]);
     // TCP first: a refused connection says that the rules are not there yet, where a datagram would be lost.
     let start = Instant::now();
     while cluster.network.connect_from("client", (DNS_SERVICE, 80).into()).await.is_err() {
@@ -243,8 +174,8 @@ async fn dns_answers_pods_through_its_service() {
 async fn clusters_with_equal_addresses_do_not_meet() {
     let (a, b) = (Cluster::start().await, Cluster::start().await);
     for (cluster, name) in [(&a, "a"), (&b, "b")] {
-        cluster.network.attach("client", node(1)).await.unwrap();
-        let pod = cluster.network.attach("pod", node(1)).await.unwrap();
+        cluster.attach("client", node(1)).await.unwrap();
+        let pod = cluster.attach("pod", node(1)).await.unwrap();
         assert_eq!(pod.address, Ipv4Addr::new(10, 244, 1, 3));
         greet(&pod, name).await;
     }
@@ -297,14 +228,14 @@ async fn the_host_is_not_changed_and_a_sweep_leaves_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_detached_pod_is_out_of_reach_and_its_address_is_not_given_to_the_next() {
     let cluster = Cluster::start().await;
-    cluster.network.attach("client", node(1)).await.unwrap();
-    let pod = cluster.network.attach("pod", node(1)).await.unwrap();
+    cluster.attach("client", node(1)).await.unwrap();
+    let pod = cluster.attach("pod", node(1)).await.unwrap();
     // This server keeps the pod's namespace alive.
     greet(&pod, "hello").await;
     assert!(ask(&cluster, "client", (pod.address, 53)).await.is_ok());
     cluster.network.detach("pod").await.unwrap();
     assert!(ask(&cluster, "client", (pod.address, 53)).await.is_err());
-    let next = cluster.network.attach("next", node(1)).await.unwrap();
+    let next = cluster.attach("next", node(1)).await.unwrap();
     assert_ne!(next.address, pod.address);
     cluster.stop().await;
 }
