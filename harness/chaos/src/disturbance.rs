@@ -1,5 +1,6 @@
 //! What may be done to a cluster, as data: enough for another process to undo it.
 
+use gauntlet_cluster::traffic::TrafficFault;
 use gauntlet_cluster::{Cluster, nodes};
 use gauntlet_core::Trouble;
 use serde::{Deserialize, Serialize};
@@ -13,6 +14,8 @@ pub enum Disturbance {
     HoldContainer { namespace: String, pod: String, container: String },
     /// The node takes no new pods.
     Cordon { node: String },
+    /// Traffic between some parties does not arrive, or not all of it.
+    Traffic { id: String, fault: TrafficFault },
 }
 
 impl Disturbance {
@@ -26,6 +29,7 @@ impl Disturbance {
                 cluster.release_container(namespace, pod, container).await
             }
             Self::Cordon { node } => nodes::uncordon(cluster.access(), node).await,
+            Self::Traffic { id, .. } => cluster.restore_traffic(id).await,
         }
     }
 }
@@ -37,6 +41,7 @@ impl fmt::Display for Disturbance {
                 write!(f, "kill {namespace}/{pod} {container} and keep it down")
             }
             Self::Cordon { node } => write!(f, "cordon {node}"),
+            Self::Traffic { fault, .. } => fault.fmt(f),
         }
     }
 }

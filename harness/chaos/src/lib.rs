@@ -3,13 +3,14 @@
 //! - [`disturbance`]: what may be done to a cluster, as data that another process can undo
 //! - [`journal`]: what was about to be done, on disk before it is done
 //! - [`fault`]: injecting, proving and healing
-//! - [`hold`], [`cordon`]: the faults there are
+//! - [`hold`], [`cordon`], [`traffic`]: the faults there are
 
 pub mod cordon;
 pub mod disturbance;
 pub mod fault;
 pub mod hold;
 pub mod journal;
+pub mod traffic;
 
 pub use disturbance::Disturbance;
 pub use fault::{Fault, Injected, inject};

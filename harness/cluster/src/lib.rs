@@ -9,6 +9,7 @@
 //! - [`timeline`]: what pods and event objects amount to, for the events of a run
 //! - [`exec`]: commands in pods, and their logs
 //! - [`nodes`]: cordon, evict, drain
+//! - [`traffic`]: faults of the traffic between some parties
 //! - [`host`]: programs that this machine must have
 //! - [`evidence`]: everything a person needs to find a cause, without any secret
 
@@ -26,6 +27,7 @@ pub mod ready;
 pub mod render;
 pub mod timeline;
 pub mod tls;
+pub mod traffic;
 pub mod view;
 
 pub use access::Access;

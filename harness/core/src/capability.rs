@@ -11,7 +11,8 @@ pub enum Capability {
     HoldContainer,
     /// Freeze or stop a node and bring it back.
     StopNode,
-    /// Delay, lose or cut traffic of nodes and pods.
+    /// Cut, lose or limit the traffic between pods and nodes. Delay is no part of it: the kernels that the embedded
+    /// cluster runs on may lack what it takes.
     ShapeNetwork,
     /// Cordon and drain nodes without hurting anybody but the system under test.
     DrainNodes,

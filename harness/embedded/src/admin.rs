@@ -8,7 +8,14 @@
 //! | `{"op":"info"}` | the reply's `info` is the cluster's [`ClusterInfo`](crate::ClusterInfo) |
 //! | `{"op":"hold-container","namespace":…,"pod":…,"container":…}` | kills the container's process and keeps it down |
 //! | `{"op":"release-container","namespace":…,"pod":…,"container":…}` | lets the container be restarted |
+//! | `{"op":"disturb-network","id":…,"from":[…],"to":[…],"both-ways":…,"ports":[…],"effect":…}` | puts a [`NetworkFault`] into effect: a cut, loss or a limited rate |
+//! | `{"op":"restore-network","id":…}` | takes it away |
+//! | `{"op":"network-counters","id":…}` | the reply's `counters` are the packets it has `seen` and `dropped` |
+//! | `{"op":"dial","namespace":…,"pod":…,"to":"10.244.1.2:80","within-ms":…}` | tries a connection from inside a pod; the reply's `dialled` is `open`, `refused` or `timeout` |
 //! | `{"op":"shutdown"}` | ends the cluster |
+//!
+//! A party of a network fault is `{"pod":{"namespace":…,"name":…}}`, `{"node":…}` or `{"address":"10.0.0.0/24"}`; its
+//! effect is `"cut"`, `{"loss":{"percent":…}}` or `{"rate":{"kilobytes-per-second":…}}`.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -21,6 +28,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Doing, Error, Result};
+use crate::network_faults::{Dial, FaultId, NetworkFault, NetworkFaults};
 use crate::state::ClusterInfo;
 
 /// A container of a pod.
@@ -32,12 +40,16 @@ pub struct ContainerId {
     pub container: String,
 }
 
-#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[derive(Debug, PartialEq, Deserialize)]
 #[serde(tag = "op", rename_all = "kebab-case")]
 enum Request {
     Info,
     HoldContainer(ContainerId),
     ReleaseContainer(ContainerId),
+    DisturbNetwork(NetworkFault),
+    RestoreNetwork(FaultId),
+    NetworkCounters(FaultId),
+    Dial(Dial),
     Shutdown,
 }
 
@@ -56,9 +68,10 @@ pub(crate) async fn serve(
     listener: UnixListener,
     info: ClusterInfo,
     nodes: Arc<dyn NodeFaults>,
+    network: Arc<dyn NetworkFaults>,
     shutdown: CancellationToken,
 ) {
-    let server = Arc::new(Server { info, nodes, shutdown: shutdown.clone() });
+    let server = Arc::new(Server { info, nodes, network, shutdown: shutdown.clone() });
     loop {
         let accepted = tokio::select! {
             () = shutdown.cancelled() => return,
@@ -76,6 +89,7 @@ pub(crate) async fn serve(
 struct Server {
     info: ClusterInfo,
     nodes: Arc<dyn NodeFaults>,
+    network: Arc<dyn NetworkFaults>,
     shutdown: CancellationToken,
 }
 
@@ -102,6 +116,12 @@ impl Server {
             Request::Info => Ok(json!({"info": self.info})),
             Request::HoldContainer(container) => self.nodes.hold(&container).await.map(|()| json!({})),
             Request::ReleaseContainer(container) => self.nodes.release(&container).await.map(|()| json!({})),
+            Request::DisturbNetwork(fault) => self.network.disturb(&fault).await.map(|()| json!({})),
+            Request::RestoreNetwork(fault) => self.network.restore(&fault.id).await.map(|()| json!({})),
+            Request::NetworkCounters(fault) => {
+                self.network.counters(&fault.id).await.map(|counters| json!({"counters": counters}))
+            }
+            Request::Dial(dial) => self.network.dial(&dial).await.map(|dialled| json!({"dialled": dialled})),
             Request::Shutdown => {
                 self.shutdown.cancel();
                 Ok(json!({}))
@@ -128,8 +148,37 @@ pub async fn request(socket: &Path, request: &Value) -> Result<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::network_faults::{Dialled, Endpoint, FaultCounters, NetworkEffect};
 
     struct Nodes;
+
+    struct Network;
+
+    #[async_trait]
+    impl NetworkFaults for Network {
+        async fn disturb(&self, fault: &NetworkFault) -> Result<(), String> {
+            let pod = Endpoint::Pod { namespace: "ns".into(), name: "a".into() };
+            assert_eq!(fault.from, [pod, Endpoint::Node("node-1".into())]);
+            assert_eq!(fault.to, [Endpoint::Address("10.0.0.0/8".into())]);
+            match fault.effect {
+                NetworkEffect::Cut => Ok(()),
+                other => Err(format!("asked for {other:?} on {:?}, both ways: {}", fault.ports, fault.both_ways)),
+            }
+        }
+
+        async fn restore(&self, _: &str) -> Result<(), String> {
+            Ok(())
+        }
+
+        async fn counters(&self, _: &str) -> Result<FaultCounters, String> {
+            Ok(FaultCounters { seen: 3, dropped: 2 })
+        }
+
+        async fn dial(&self, dial: &Dial) -> Result<Dialled, String> {
+            assert_eq!(dial.to.port(), 80);
+            Ok(Dialled::Refused)
+        }
+    }
 
     #[async_trait]
     impl NodeFaults for Nodes {
@@ -151,7 +200,36 @@ mod tests {
             nodes: vec!["node-1".into()],
             pid: 7,
             ready_at: "2026-01-01T00:00:00Z".into(),
+            outside: Vec::new(),
         }
+    }
+
+    #[tokio::test]
+    async fn network_faults_are_understood_in_all_their_forms() {
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("admin.sock");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let shutdown = CancellationToken::new();
+        let server = tokio::spawn(serve(listener, info(), Arc::new(Nodes), Arc::new(Network), shutdown.clone()));
+        let fault = |effect: Value| {
+            json!({"op": "disturb-network", "id": "f", "effect": effect, "both-ways": true, "ports": [6222],
+                "from": [{"pod": {"namespace": "ns", "name": "a"}}, {"node": "node-1"}],
+                "to": [{"address": "10.0.0.0/8"}]})
+        };
+        let answer = async |asked: &Value| request(&socket, asked).await.map_err(|error| error.to_string());
+        assert!(answer(&fault(json!("cut"))).await.is_ok());
+        let loss = answer(&fault(json!({"loss": {"percent": 12.5}}))).await.unwrap_err();
+        assert!(loss.contains("Loss { percent: 12.5 } on [6222], both ways: true"), "{loss}");
+        let rate = answer(&fault(json!({"rate": {"kilobytes-per-second": 9}}))).await.unwrap_err();
+        assert!(rate.contains("kilobytes_per_second: 9"), "{rate}");
+        assert!(answer(&fault(json!({"delay": {"ms": 9}}))).await.unwrap_err().contains("not a request"));
+        let counters = answer(&json!({"op": "network-counters", "id": "f"})).await.unwrap();
+        assert_eq!(counters["counters"], json!({"seen": 3, "dropped": 2}));
+        let dial = json!({"op": "dial", "namespace": "ns", "pod": "a", "to": "10.244.1.2:80", "within-ms": 9});
+        assert_eq!(answer(&dial).await.unwrap()["dialled"], "refused");
+        assert!(answer(&json!({"op": "restore-network", "id": "f"})).await.is_ok());
+        shutdown.cancel();
+        server.await.unwrap();
     }
 
     #[tokio::test]
@@ -160,7 +238,7 @@ mod tests {
         let socket = directory.path().join("admin.sock");
         let shutdown = CancellationToken::new();
         let listener = UnixListener::bind(&socket).unwrap();
-        let server = tokio::spawn(serve(listener, info(), Arc::new(Nodes), shutdown.clone()));
+        let server = tokio::spawn(serve(listener, info(), Arc::new(Nodes), Arc::new(Network), shutdown.clone()));
         let hold = |pod: &str| json!({"op": "hold-container", "namespace": "ns", "pod": pod, "container": "c"});
         let answer = async |asked: &Value| request(&socket, asked).await.map_err(|error| error.to_string());
         assert_eq!(answer(&json!({"op": "info"})).await.unwrap()["info"]["server"], "https://127.0.0.1:6443");

@@ -9,6 +9,7 @@ use embedded_apimachinery::{Api, Store, timestamp};
 use embedded_apiserver::{ApiServer, Options, Pki, Server};
 use embedded_controllers::platform;
 use embedded_network::address::{CONTROL_PLANE, KUBERNETES_SERVICE};
+use embedded_network::outside::{HOSTS, Host};
 use embedded_network::{ClusterNetwork, NodeIndex};
 use tokio::net::UnixListener;
 use tokio::task::JoinSet;
@@ -18,8 +19,9 @@ use crate::admin;
 use crate::bootstrap;
 use crate::config::Config;
 use crate::error::{Doing, Error, Result};
+use crate::network_faults::NamedNetwork;
 use crate::nodes::Nodes;
-use crate::state::{ClusterInfo, write_private};
+use crate::state::{ClusterInfo, OutsideHost, write_private};
 
 /// The API server's port inside the cluster.
 const API_PORT: u16 = 6443;
@@ -69,9 +71,11 @@ pub(crate) async fn start(config: &Config, host_pid: i32, shutdown: Cancellation
         nodes: config.nodes.iter().map(|node| node.name.clone()).collect(),
         pid: host_pid,
         ready_at: timestamp::now(),
+        outside: HOSTS.iter().map(outside_host).collect(),
     };
     let socket = UnixListener::bind(paths.admin_socket()).doing(|| "listen on the admin socket")?;
     let dyn_api: Arc<dyn Api> = api;
+    let faults = Arc::new(NamedNetwork::new(config, dyn_api.clone(), network.clone()));
     let platform = platform::Config {
         ca_certificate: pki.ca_pem().to_owned(),
         volumes_root: paths.volumes(),
@@ -86,7 +90,8 @@ pub(crate) async fn start(config: &Config, host_pid: i32, shutdown: Cancellation
     });
     parts.add("controllers", always_ok(embedded_controllers::run(dyn_api.clone(), platform, shutdown.clone())));
     parts.add("scheduler", always_ok(embedded_scheduler::run(dyn_api, shutdown.clone())));
-    parts.add("admin socket", always_ok(admin::serve(socket, info.clone(), nodes.faults(), shutdown.clone())));
+    let admin = admin::serve(socket, info.clone(), nodes.faults(), faults, shutdown.clone());
+    parts.add("admin socket", always_ok(admin));
     parts.add("nodes", nodes.run(shutdown));
     Ok(Cluster { info, tasks: parts.tasks })
 }
@@ -137,6 +142,10 @@ async fn make_network(config: &Config, directory: &Path) -> Result<ClusterNetwor
         network.add_node(index).await.doing(|| "give a node its address")?;
     }
     Ok(network)
+}
+
+fn outside_host(host: &Host) -> OutsideHost {
+    OutsideHost { name: host.name.to_owned(), address: host.address, tcp: host.tcp.to_vec(), udp: host.udp.to_vec() }
 }
 
 fn write_kubeconfig(config: &Config, pki: &Pki, server: &str) -> Result<()> {

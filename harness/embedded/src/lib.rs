@@ -8,7 +8,7 @@
 //!
 //! - [`config`]: what is wanted; [`preflight`]: whether this machine can
 //! - [`launch`]: the launcher's side; [`clean`]: ending other processes' clusters, removing dead ones
-//! - [`admin`]: the socket for node-level faults
+//! - [`admin`]: the socket for faults of nodes and, in [`network_faults`], of the network
 //! - [`state`]: the state directory
 //! - `supervisor`, `server`: the processes; `protocol`: what they say to the launcher
 //! - `compose`: the parts put together; `nodes`: the nodes among them; `bootstrap`: the objects every cluster has
@@ -26,6 +26,7 @@ mod compose;
 pub mod config;
 mod error;
 pub mod launch;
+pub mod network_faults;
 mod nodes;
 pub mod preflight;
 mod protocol;
@@ -40,7 +41,7 @@ pub use embedded_node::image::{ImageRecipe, RecipeFile};
 pub use config::{Capacity, Config, NodeConfig, default_state_dir};
 pub use error::{Error, Result};
 pub use launch::{Handle, launch};
-pub use state::{ClusterInfo, ClusterState, ClusterStatus, list};
+pub use state::{ClusterInfo, ClusterState, ClusterStatus, OutsideHost, list};
 
 /// Runs this process as a cluster's server if it was started as one; returns otherwise.
 ///

@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use crate::admin::{ContainerId, NodeFaults};
 use crate::config::{Config, NodeConfig};
 use crate::error::{Doing, Result};
+use crate::network_faults;
 
 /// The nodes of a cluster, registered and running pods while [`Nodes::run`] runs.
 pub(crate) struct Nodes {
@@ -37,8 +38,7 @@ impl Nodes {
         let paths = config.paths();
         let runtime = Runc::new(paths.nodes().join("runtime"), paths.cgroup()).doing(|| "use the container runtime")?;
         let container_runtime = runtime.version();
-        let indices: HashMap<String, NodeIndex> =
-            config.nodes.iter().map(|node| node.name.clone()).zip((1..).map_while(NodeIndex::new)).collect();
+        let indices = network_faults::indices(config);
         let tokens = api.clone();
         let catalogue = Catalogue::new(config.images.clone());
         let images = catalogue.names();

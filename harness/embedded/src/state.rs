@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Write};
+use std::net::Ipv4Addr;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -25,6 +26,20 @@ pub struct ClusterInfo {
     pub pid: i32,
     /// When it became ready, RFC 3339.
     pub ready_at: String,
+    /// Hosts that are not the cluster's, which its pods reach where policies allow it.
+    #[serde(default)]
+    pub outside: Vec<OutsideHost>,
+}
+
+/// A host outside the cluster, played by the cluster's network itself: nothing leaves the machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutsideHost {
+    /// `outside`, or `metadata` for the cloud's metadata service.
+    pub name: String,
+    pub address: Ipv4Addr,
+    /// The ports that answer.
+    pub tcp: Vec<u16>,
+    pub udp: Vec<u16>,
 }
 
 /// A cluster as the state directory shows it.

@@ -1,11 +1,15 @@
-//! Clusters on which faults have no effect: containers are not held, and there is no node to drain.
+//! Clusters on which faults have no effect: containers are not held, traffic is not cut, and there
+//! is no node to drain.
 
 use async_trait::async_trait;
 use gauntlet_cluster::provider::Wanted;
 use gauntlet_cluster::provider::embedded::Embedded;
+use gauntlet_cluster::traffic::{Counters, Dialled, OutsideHost, TrafficFault};
 use gauntlet_cluster::{Access, Cluster, Provider};
 use gauntlet_core::{Capability, Trouble};
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::time::Duration;
 
 #[derive(Default)]
 pub struct Ineffective {
@@ -69,6 +73,26 @@ impl Cluster for Unharmed {
 
     async fn release_container(&self, _: &str, _: &str, _: &str) -> Result<(), Trouble> {
         Ok(())
+    }
+
+    fn outside_hosts(&self) -> &[OutsideHost] {
+        self.0.outside_hosts()
+    }
+
+    async fn disturb_traffic(&self, _: &str, _: &TrafficFault) -> Result<(), Trouble> {
+        Ok(())
+    }
+
+    async fn restore_traffic(&self, _: &str) -> Result<(), Trouble> {
+        Ok(())
+    }
+
+    async fn traffic_counters(&self, _: &str) -> Result<Counters, Trouble> {
+        Ok(Counters { seen: 0, dropped: 0 })
+    }
+
+    async fn dial(&self, namespace: &str, pod: &str, to: SocketAddr, within: Duration) -> Result<Dialled, Trouble> {
+        self.0.dial(namespace, pod, to, within).await
     }
 
     async fn log(&self) -> Option<String> {

@@ -2,12 +2,15 @@
 
 use super::{Cluster, Provider, Wanted};
 use crate::access::Access;
+use crate::traffic::{Counters, Dialled, OutsideHost, TrafficFault};
 use async_trait::async_trait;
 use gauntlet_core::contract::workload::{Image, ImageSource};
+use gauntlet_core::trouble::OrTrouble;
 use gauntlet_core::{Capability, Trouble};
 use gauntlet_embedded::{ClusterInfo, ClusterStatus, Config, Error, Handle, ImageRecipe, RecipeFile, admin};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::sync::Mutex;
@@ -131,7 +134,8 @@ impl Embedded {
 
     fn running(&self, info: ClusterInfo, access: Access) -> Running {
         let workers = info.nodes.iter().filter(|node| *node != QUIET_NODE).cloned().collect();
-        Running { info, access, workers, handle: Mutex::new(None), state_dir: self.state_dir.clone() }
+        let outside = info.outside.iter().map(outside_host).collect();
+        Running { info, access, workers, outside, handle: Mutex::new(None), state_dir: self.state_dir.clone() }
     }
 }
 
@@ -198,18 +202,30 @@ struct Running {
     info: ClusterInfo,
     access: Access,
     workers: Vec<String>,
+    outside: Vec<OutsideHost>,
     /// There when this process launched it.
     handle: Mutex<Option<Handle>>,
     state_dir: PathBuf,
 }
 
+fn outside_host(host: &gauntlet_embedded::OutsideHost) -> OutsideHost {
+    OutsideHost {
+        name: host.name.clone(),
+        address: IpAddr::V4(host.address),
+        tcp: host.tcp.clone(),
+        udp: host.udp.clone(),
+    }
+}
+
 impl Running {
     async fn container(&self, op: &str, namespace: &str, pod: &str, container: &str) -> Result<(), Trouble> {
-        let request: Value = json!({"op": op, "namespace": namespace, "pod": pod, "container": container});
-        let asked = admin::request(&self.info.admin_socket, &request);
-        let doing = format!("cannot {op} {namespace}/{pod} {container}");
-        match tokio::time::timeout(NODE_REPLIES_WITHIN, asked).await {
-            Ok(reply) => reply.map(drop).map_err(|error| trouble(error).doing(doing)),
+        let request = json!({"op": op, "namespace": namespace, "pod": pod, "container": container});
+        self.ask(format!("cannot {op} {namespace}/{pod} {container}"), &request).await.map(drop)
+    }
+
+    async fn ask(&self, doing: String, request: &Value) -> Result<Value, Trouble> {
+        match tokio::time::timeout(NODE_REPLIES_WITHIN, admin::request(&self.info.admin_socket, request)).await {
+            Ok(reply) => reply.map_err(|error| trouble(error).doing(doing)),
             Err(_) => Err(Trouble::harness(format!("{doing}: the cluster does not answer"))),
         }
     }
@@ -226,7 +242,7 @@ impl Cluster for Running {
     }
 
     fn capabilities(&self) -> BTreeSet<Capability> {
-        BTreeSet::from([Capability::HoldContainer, Capability::DrainNodes])
+        BTreeSet::from([Capability::HoldContainer, Capability::DrainNodes, Capability::ShapeNetwork])
     }
 
     fn workers(&self) -> &[String] {
@@ -243,6 +259,36 @@ impl Cluster for Running {
 
     async fn release_container(&self, namespace: &str, pod: &str, container: &str) -> Result<(), Trouble> {
         self.container("release-container", namespace, pod, container).await
+    }
+
+    fn outside_hosts(&self) -> &[OutsideHost] {
+        &self.outside
+    }
+
+    async fn disturb_traffic(&self, id: &str, fault: &TrafficFault) -> Result<(), Trouble> {
+        let doing = || format!("cannot {fault}");
+        let mut request = serde_json::to_value(fault).or_trouble(doing)?;
+        request["op"] = "disturb-network".into();
+        request["id"] = id.into();
+        self.ask(doing(), &request).await.map(drop)
+    }
+
+    async fn restore_traffic(&self, id: &str) -> Result<(), Trouble> {
+        self.ask(format!("cannot restore traffic ({id})"), &json!({"op": "restore-network", "id": id})).await.map(drop)
+    }
+
+    async fn traffic_counters(&self, id: &str) -> Result<Counters, Trouble> {
+        let doing = || format!("cannot read the counters of fault {id}");
+        let mut reply = self.ask(doing(), &json!({"op": "network-counters", "id": id})).await?;
+        serde_json::from_value(reply["counters"].take()).or_trouble(doing)
+    }
+
+    async fn dial(&self, namespace: &str, pod: &str, to: SocketAddr, within: Duration) -> Result<Dialled, Trouble> {
+        let doing = || format!("cannot dial {to} from {namespace}/{pod}");
+        let request = json!({"op": "dial", "namespace": namespace, "pod": pod, "to": to,
+            "within-ms": u64::try_from(within.as_millis()).unwrap_or(u64::MAX)});
+        let mut reply = self.ask(doing(), &request).await?;
+        serde_json::from_value(reply["dialled"].take()).or_trouble(doing)
     }
 
     async fn log(&self) -> Option<String> {

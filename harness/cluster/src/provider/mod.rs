@@ -7,10 +7,13 @@
 pub mod embedded;
 
 use crate::access::Access;
+use crate::traffic::{Counters, Dialled, OutsideHost, TrafficFault};
 use async_trait::async_trait;
 use gauntlet_core::contract::workload::Image;
 use gauntlet_core::{Capability, Trouble};
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::time::Duration;
 
 /// A cluster that is wanted.
 #[derive(Debug, Clone)]
@@ -86,6 +89,33 @@ pub trait Cluster: Send + Sync {
     /// # Errors
     /// As [`Cluster::hold_container`].
     async fn release_container(&self, namespace: &str, pod: &str, container: &str) -> Result<(), Trouble>;
+
+    /// Hosts that are not the cluster's and that its pods may be allowed to reach. Probing them leaves no machine.
+    fn outside_hosts(&self) -> &[OutsideHost];
+
+    /// Puts a fault of the traffic into effect, under an id of the caller's; one with the same id is replaced.
+    ///
+    /// # Errors
+    /// Without [`Capability::ShapeNetwork`], or when a party is not known.
+    async fn disturb_traffic(&self, id: &str, fault: &TrafficFault) -> Result<(), Trouble>;
+
+    /// Takes such a fault away. One that is not there is no error.
+    ///
+    /// # Errors
+    /// Without [`Capability::ShapeNetwork`], or when the cluster does not answer.
+    async fn restore_traffic(&self, id: &str) -> Result<(), Trouble>;
+
+    /// What such a fault has done so far.
+    ///
+    /// # Errors
+    /// As [`Cluster::restore_traffic`], and when there is no such fault.
+    async fn traffic_counters(&self, id: &str) -> Result<Counters, Trouble>;
+
+    /// Tries a connection from inside a pod's network, as its containers would.
+    ///
+    /// # Errors
+    /// It could not be tried.
+    async fn dial(&self, namespace: &str, pod: &str, to: SocketAddr, within: Duration) -> Result<Dialled, Trouble>;
 
     /// What the cluster itself has to say, for the evidence.
     async fn log(&self) -> Option<String>;

@@ -162,7 +162,8 @@ fn names_of_ports_mean_those_of_the_destination() {
     let ingress = policy(json!({"podSelector": {"matchLabels": {"app": "web"}}, "ingress": [{"ports": ports}]}));
     let text = nft::render(&compiled(&small(&[ingress])));
     assert_eq!(chain(&text), ["tcp dport { 8080 } return", "drop"], "{text}");
-    let spec = json!({"podSelector": {"matchLabels": {"app": "db"}}, "policyTypes": ["Egress"], "egress": [{"ports": ports}]});
+    let spec =
+        json!({"podSelector": {"matchLabels": {"app": "db"}}, "policyTypes": ["Egress"], "egress": [{"ports": ports}]});
     let text = nft::render(&compiled(&small(&[policy(spec)])));
     assert_eq!(chain(&text), ["ip daddr @peers-0 tcp dport { 8080 } return", "drop"], "{text}");
     assert_eq!(elements(&text, "peers-0"), "elements = { 10.244.1.2-10.244.1.3 }", "{text}");
@@ -192,7 +193,8 @@ fn replicas_share_a_chain_and_policies_add_up() {
     assert_eq!((rules.ingress.len(), rules.chains.len()), (2, 2));
     let db = Ipv4Addr::new(10, 244, 2, 2);
     let web = Ipv4Addr::new(10, 244, 1, 2);
-    for (from, to, port, expected) in [(db, web, 1, true), (db, web, 2, true), (web, db, 1, true), (web, db, 2, false)] {
+    for (from, to, port, expected) in [(db, web, 1, true), (db, web, 2, true), (web, db, 1, true), (web, db, 2, false)]
+    {
         assert_eq!(passes(&rules, from, to, Protocol::Tcp, port), expected, "{from} to {to}:{port}");
     }
 }

@@ -136,7 +136,8 @@ mod tests {
     fn parties_are_replaced_without_the_counters() {
         let from = std::iter::once(Ipv4Addr::new(10, 244, 1, 2)).collect();
         let text = update("x", &Sides { from, to: Addresses::default() });
-        let lines = ["flush set ip fault-x from", "add element ip fault-x from { 10.244.1.2 }", "flush set ip fault-x to"];
+        let lines =
+            ["flush set ip fault-x from", "add element ip fault-x from { 10.244.1.2 }", "flush set ip fault-x to"];
         assert_eq!(text.lines().collect::<Vec<_>>(), lines);
     }
 }

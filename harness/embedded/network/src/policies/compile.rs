@@ -87,7 +87,8 @@ fn selects(policy: &Policy, pod: &Pod) -> bool {
 
 /// What the names of ports in the ingress rules of these policies mean on this pod.
 fn own_ports<'a>(policies: impl Iterator<Item = &'a Policy>, pod: &Pod) -> Vec<Option<u16>> {
-    let ports = policies.flat_map(|policy| policy.ingress.iter().flatten()).flat_map(|rule| rule.ports.iter().flatten());
+    let ports =
+        policies.flat_map(|policy| policy.ingress.iter().flatten()).flat_map(|rule| rule.ports.iter().flatten());
     let named = ports.filter_map(|port| match &port.number {
         PortNumber::Named(name) => Some(pod.port(name, port.protocol)),
         _ => None,

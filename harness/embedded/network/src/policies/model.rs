@@ -66,7 +66,10 @@ pub struct Rule {
 #[derive(Clone, Debug)]
 pub enum Peer {
     /// Pods of the namespaces that are selected, or of the policy's own.
-    Pods { namespaces: Option<LabelSelector>, pods: LabelSelector },
+    Pods {
+        namespaces: Option<LabelSelector>,
+        pods: LabelSelector,
+    },
     Block(Addresses),
 }
 
@@ -109,8 +112,7 @@ impl Pod {
     /// A pod object that is attached to the network.
     pub fn of(pod: &Value, address: Ipv4Addr, node: Option<Ipv4Addr>) -> Self {
         // Init containers that go on running serve as others do.
-        let sidecars =
-            list_at(pod, "/spec/initContainers").iter().filter(|c| str_at(c, "/restartPolicy") == "Always");
+        let sidecars = list_at(pod, "/spec/initContainers").iter().filter(|c| str_at(c, "/restartPolicy") == "Always");
         let containers = list_at(pod, "/spec/containers").iter().chain(sidecars);
         let ports = containers.flat_map(|container| list_at(container, "/ports")).filter_map(NamedPort::of);
         Self {

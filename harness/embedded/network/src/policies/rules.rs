@@ -59,9 +59,7 @@ impl PortRange {
         let mut joined: Vec<Self> = Vec::with_capacity(sorted.len());
         for range in sorted {
             match joined.last_mut() {
-                Some(before)
-                    if before.protocol == range.protocol && range.first <= before.last.saturating_add(1) =>
-                {
+                Some(before) if before.protocol == range.protocol && range.first <= before.last.saturating_add(1) => {
                     before.last = before.last.max(range.last);
                 }
                 _ => joined.push(range),

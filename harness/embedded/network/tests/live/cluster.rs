@@ -88,4 +88,3 @@ impl Cluster {
 pub fn node(index: u8) -> NodeIndex {
     NodeIndex::new(index).unwrap()
 }
-

@@ -62,7 +62,8 @@ impl Cell {
         };
         // Nobody listens on some ports: being refused is to have arrived.
         let passed = seen != Seen::Timeout;
-        let text = || format!("{} to {} {}: {seen:?}, allowed: {}", self.from.address, self.to, self.protocol, self.allowed);
+        let text =
+            || format!("{} to {} {}: {seen:?}, allowed: {}", self.from.address, self.to, self.protocol, self.allowed);
         (passed != self.allowed).then(text)
     }
 }
@@ -71,7 +72,9 @@ fn cells(world: &World, pods: &[PodAttachment]) -> Vec<Cell> {
     let mut cells = Vec::new();
     let others = [(OUTSIDE, 80), (METADATA, 80), (CONTROL_PLANE, 443)];
     for from in pods {
-        let targets = pods.iter().flat_map(|pod| [("TCP", 80), ("TCP", 81), ("TCP", 8080), ("UDP", 53)].map(|(p, n)| (pod.address, p, n)));
+        let targets = pods
+            .iter()
+            .flat_map(|pod| [("TCP", 80), ("TCP", 81), ("TCP", 8080), ("UDP", 53)].map(|(p, n)| (pod.address, p, n)));
         let others = others.map(|(address, port)| (address, "TCP", port));
         for (address, protocol, port) in targets.chain(others).filter(|(address, ..)| *address != from.address) {
             let allowed = naive::allows(world, from.address, address, protocol, port);
@@ -129,7 +132,8 @@ async fn connections_are_what_a_naive_reading_of_random_policies_says() {
 async fn a_pod_that_starts_is_never_briefly_open() {
     let cluster = Cluster::start().await;
     let client = cluster.attach("client", node(1)).await.unwrap();
-    cluster.restrict(policy("deny", json!({"podSelector": {"matchLabels": {"app": "db"}}, "policyTypes": ["Ingress"]})));
+    cluster
+        .restrict(policy("deny", json!({"podSelector": {"matchLabels": {"app": "db"}}, "policyTypes": ["Ingress"]})));
     for n in 2..6 {
         let uid = format!("db-{n}");
         let labels = json!({"app": "db"});
@@ -185,7 +189,8 @@ async fn changes_of_policies_and_labels_act_within_200_ms() {
     for _ in 0..5 {
         cluster.restrict(policy("deny", json!({"podSelector": {}, "policyTypes": ["Ingress"]})));
         took.push(until_answered(&client, to, false).await);
-        let allow = json!({"podSelector": {}, "ingress": [{"from": [{"podSelector": {"matchLabels": {"in": "yes"}}}]}]});
+        let allow =
+            json!({"podSelector": {}, "ingress": [{"from": [{"podSelector": {"matchLabels": {"in": "yes"}}}]}]});
         cluster.restrict(policy("allow", allow));
         let relabel = |labels: Value| {
             let change = &mut |pod: &mut Value| {
@@ -235,7 +240,11 @@ async fn a_connection_that_stands_is_cut_by_a_change_and_its_answers_pass_until_
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn policies_see_the_pods_behind_services_and_dns_as_a_pod() {
     let cluster = Cluster::start().await;
-    cluster.make(&NAMESPACES, "", json!({"metadata": {"name": "kube-system", "labels": {"kubernetes.io/metadata.name": "kube-system"}}}));
+    cluster.make(
+        &NAMESPACES,
+        "",
+        json!({"metadata": {"name": "kube-system", "labels": {"kubernetes.io/metadata.name": "kube-system"}}}),
+    );
     let client = cluster.attach("client", node(1)).await.unwrap();
     let server = cluster.attach("server", node(2)).await.unwrap();
     serve(&server, &[53], &[53]).await;
@@ -247,7 +256,10 @@ async fn policies_see_the_pods_behind_services_and_dns_as_a_pod() {
     let to_dns = json!({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}},
         "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}}});
     let spec = |egress: Value| json!({"podSelector": {}, "policyTypes": ["Egress"], "egress": egress});
-    cluster.restrict(policy("egress", spec(json!([{"to": [to_dns], "ports": [{"port": 53}, {"port": 53, "protocol": "UDP"}]}]))));
+    cluster.restrict(policy(
+        "egress",
+        spec(json!([{"to": [to_dns], "ports": [{"port": 53}, {"port": 53, "protocol": "UDP"}]}])),
+    ));
     cluster.settled("a").await;
     // Over TCP: a listener that is open shows that DNS was reached.
     assert_eq!(tcp(&client, (DNS_SERVICE, 80).into(), ALLOWED).await, Seen::Open);

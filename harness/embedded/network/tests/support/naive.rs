@@ -15,7 +15,8 @@ pub fn allows(world: &World, from: Ipv4Addr, to: Ipv4Addr, protocol: &str, port:
         return true;
     }
     let wanted = Wanted { world, target, protocol, port };
-    source.is_none_or(|pod| wanted.passes(pod, "Egress", to)) && target.is_none_or(|pod| wanted.passes(pod, "Ingress", from))
+    source.is_none_or(|pod| wanted.passes(pod, "Egress", to))
+        && target.is_none_or(|pod| wanted.passes(pod, "Ingress", from))
 }
 
 fn pod_at(world: &World, address: Ipv4Addr) -> Option<&PodSpec> {

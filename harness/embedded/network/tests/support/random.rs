@@ -25,9 +25,12 @@ pub fn world() -> impl Strategy<Value = World> {
             policy
         };
         World {
-            namespaces: [("one", json!({"team": "x"})), ("two", json!({"team": "y", "kubernetes.io/metadata.name": "two"}))]
-                .map(|(name, labels)| (name.to_owned(), labels))
-                .into(),
+            namespaces: [
+                ("one", json!({"team": "x"})),
+                ("two", json!({"team": "y", "kubernetes.io/metadata.name": "two"})),
+            ]
+            .map(|(name, labels)| (name.to_owned(), labels))
+            .into(),
             pods: pods.collect(),
             policies: policies.into_iter().enumerate().map(named).collect(),
         }
@@ -41,7 +44,8 @@ fn namespace() -> impl Strategy<Value = &'static str> {
 fn pod() -> impl Strategy<Value = PodSpec> {
     let http = select(vec![80, 8080]).prop_map(|n| json!({"name": "http", "protocol": "TCP", "containerPort": n}));
     let dns = select(vec!["TCP", "UDP"]).prop_map(|p| json!({"name": "dns", "protocol": p, "containerPort": 53}));
-    let ports = (option::of(http), option::of(dns)).prop_map(|(a, b)| json!(a.into_iter().chain(b).collect::<Vec<_>>()));
+    let ports =
+        (option::of(http), option::of(dns)).prop_map(|(a, b)| json!(a.into_iter().chain(b).collect::<Vec<_>>()));
     (namespace(), labels(), 1..3_u8, ports).prop_map(|(namespace, labels, node, ports)| PodSpec {
         namespace: namespace.to_owned(),
         name: String::new(),
@@ -75,7 +79,8 @@ fn policy() -> impl Strategy<Value = Value> {
     let types = option::of(select(vec![json!(["Ingress"]), json!(["Egress"]), json!(["Ingress", "Egress"])]));
     let rules = |peers| option::of(vec(rule(peers), 0..3)).prop_map(|rules| rules.map(Value::from));
     (namespace(), selector(), types, rules("from"), rules("to")).prop_map(|(ns, selector, types, ingress, egress)| {
-        let fields = [("podSelector", Some(selector)), ("policyTypes", types), ("ingress", ingress), ("egress", egress)];
+        let fields =
+            [("podSelector", Some(selector)), ("policyTypes", types), ("ingress", ingress), ("egress", egress)];
         json!({"metadata": {"namespace": ns}, "spec": object(fields)})
     })
 }
@@ -93,7 +98,8 @@ fn peer() -> impl Strategy<Value = Value> {
         selector().prop_map(|pods| json!({"podSelector": pods})),
         selector().prop_map(|namespaces| json!({"namespaceSelector": namespaces})),
         (selector(), selector()).prop_map(|(ns, pods)| json!({"namespaceSelector": ns, "podSelector": pods})),
-        (select(blocks.to_vec()), except).prop_map(|(cidr, except)| json!({"ipBlock": {"cidr": cidr, "except": except}})),
+        (select(blocks.to_vec()), except)
+            .prop_map(|(cidr, except)| json!({"ipBlock": {"cidr": cidr, "except": except}})),
     ]
 }
 
