@@ -6,11 +6,13 @@
 //! - [`redis`]: losing a primary of a Redis Cluster
 //! - [`nats`]: losing peers of a JetStream cluster, and its quorum
 //! - [`drain`]: draining nodes without losing a quorum
+//! - [`network`]: who reaches whom
 //!
 //! Nothing here names a system: what a scenario needs to know, the contract says.
 
 pub mod drain;
 pub mod nats;
+pub mod network;
 pub mod redis;
 pub mod registry;
 pub mod systems;

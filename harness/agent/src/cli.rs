@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
-use crate::{cluster_view, exporter, lifecycle, nats_cli, output, probe, standin, workload};
+use crate::{cluster_view, exporter, idle, lifecycle, nats_cli, output, probe, standin, workload};
 
 /// Clients, stand-ins and small tools that run inside a cluster under test.
 #[derive(Parser)]
@@ -38,6 +38,8 @@ enum Command {
     RedisExporter(exporter::ExporterArgs),
     /// Save, restore and look at JetStream streams.
     Nats(nats_cli::NatsArgs),
+    /// Stay, so that probes can be run here.
+    Idle(idle::IdleArgs),
     /// Print whether targets can be reached, as JSON.
     Probe(probe::ProbeArgs),
 }
@@ -45,7 +47,7 @@ enum Command {
 impl Command {
     /// Whether it runs until TERM, rather than until it is done.
     fn serves(&self) -> bool {
-        matches!(self, Self::Standin { .. } | Self::Workload(_) | Self::RedisExporter(_))
+        matches!(self, Self::Standin { .. } | Self::Workload(_) | Self::RedisExporter(_) | Self::Idle(_))
     }
 }
 
@@ -89,6 +91,7 @@ fn run(command: Command) -> Result<ExitCode> {
             }
             Command::RedisExporter(args) => exporter::run(args).await.map(|()| ExitCode::SUCCESS),
             Command::Nats(args) => nats_cli::run(args).await.map(|()| ExitCode::SUCCESS),
+            Command::Idle(args) => idle::run(args).await.map(|()| ExitCode::SUCCESS),
             Command::Probe(args) => output::json(&probe::probe(&args).await).map(|()| ExitCode::SUCCESS),
         }
     })

@@ -4,13 +4,14 @@
 //! - [`standin`]: stand-ins for a system's services whose images are not public.
 //! - [`cluster_view`]: what the nodes of a Redis Cluster say of it.
 //! - [`exporter`]: a subset of `redis_exporter`; [`nats_cli`]: a subset of the `nats` command.
-//! - [`probe`]: whether targets can be reached.
+//! - [`probe`]: whether targets can be reached; [`idle`]: staying, so that it can be asked there.
 //! - `redis_link`, `nats_link`, `tls`, `http_server`, `lifecycle`, `output`: the edges that these share.
 
 mod cli;
 pub mod cluster_view;
 pub mod exporter;
 mod http_server;
+pub mod idle;
 mod lifecycle;
 pub mod nats_cli;
 mod nats_link;

@@ -21,11 +21,11 @@ use tokio::net::{TcpStream, UdpSocket, lookup_host};
 
 #[derive(Args)]
 pub struct ProbeArgs {
-    /// A TCP target, host:port; may be given again.
-    #[arg(long)]
+    /// TCP targets, host:port.
+    #[arg(long, value_delimiter = ',')]
     tcp: Vec<String>,
-    /// A UDP target that speaks DNS, host:port; may be given again.
-    #[arg(long)]
+    /// UDP targets that speak DNS, host:port.
+    #[arg(long, value_delimiter = ',')]
     udp: Vec<String>,
     /// How long one target may take, in milliseconds.
     #[arg(long, default_value_t = 2000)]

@@ -2,6 +2,7 @@
 //!
 //! The enum is closed on purpose: a consumer matches it exhaustively, so a new event is a compile error in each of them.
 
+use crate::matrix::Matrix;
 use crate::run::{ExitCode, RunId};
 use crate::scenario::ClusterNeed;
 use crate::seed::Seed;
@@ -240,6 +241,11 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         scenario: Option<String>,
         file: EvidenceFile,
+    },
+    /// Who was expected to reach whom, and who did; said when all of it is judged.
+    MatrixSeen {
+        scenario: String,
+        matrix: Matrix,
     },
     ScenarioFinished {
         scenario: String,

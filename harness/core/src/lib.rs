@@ -5,6 +5,7 @@
 //! - [`scenario`]: what is known of a scenario before it runs, and which ones a command line selects
 //! - [`capability`]: powers that a provider of clusters may have and a scenario may need
 //! - [`verdict`]: evidence and findings, and the verdict that follows from them
+//! - [`matrix`]: who was expected to reach whom, and who did
 //! - [`event`]: everything that happens in a run; reports are made from nothing else
 //! - [`seed`]: random choices that a run can repeat
 //! - [`run`]: names of runs, and exit codes
@@ -18,6 +19,7 @@ pub mod checkers;
 pub mod contract;
 pub mod event;
 pub mod history;
+pub mod matrix;
 pub mod problem;
 pub mod run;
 pub mod scenario;

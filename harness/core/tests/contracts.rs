@@ -83,6 +83,14 @@ fn mistakes_are_located_and_explained() {
         ("resume: {elections: 2", "resume: {election: 2", "unknown key `election`"),
         ("- {of: jobs, window: 30s}", "- {of: job, window: 30s}", "no store or pipeline is called `job`"),
         ("min: 2, max: 10", "min: 20, max: 10", "scales from 20 up to 10"),
+        (
+            "to: [cordum-nats]\n      ports: [4222, 6222, 8222]",
+            "to: [cordum-nats]\n      ports: [4222, 6223, 8222]",
+            "no destination of this row has a port 6223",
+        ),
+        ("- name: prometheus", "- name: cordum-redis", "`cordum-redis` is the name of another party already"),
+        ("to: [dns]", "to: [dnss]", "no workload or peer is called `dnss`"),
+        ("protocols: [udp, tcp]", "protocols: [upd, tcp]", "unknown value `upd`"),
     ] {
         let said = mistakes(from, to);
         assert!(said.contains(expected), "for {to:?} this was said:\n{said}");

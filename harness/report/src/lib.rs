@@ -3,11 +3,13 @@
 //!
 //! - [`summary`]: events folded into what a report says of a run
 //! - [`table`]: the verdicts as a person reads them
+//! - [`matrix`]: a network matrix as a person reads it
 //! - [`junit`]: the verdicts as CI systems read them
 //! - [`page`]: the run as a page for a browser
 //! - [`terminal`]: progress while the run is under way
 
 pub mod junit;
+pub mod matrix;
 pub mod page;
 pub mod summary;
 pub mod table;

@@ -85,7 +85,8 @@ impl Summary {
             | Event::KubernetesEvent { .. }
             | Event::Action { .. }
             | Event::Violated { .. }
-            | Event::EvidenceCollected { .. } => {}
+            | Event::EvidenceCollected { .. }
+            | Event::MatrixSeen { .. } => {}
         }
     }
 

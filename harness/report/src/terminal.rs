@@ -1,5 +1,6 @@
 //! Progress while a run is under way: a live line for people, plain lines where nobody watches.
 
+use crate::matrix;
 use crate::summary::Summary;
 use crate::table;
 use gauntlet_core::event::{Consumer, Event, Record};
@@ -167,6 +168,7 @@ fn line_text(event: &Event, style: Style) -> Option<String> {
         }
         Event::Interrupted => Some("interrupted: cleaned up".to_owned()),
         Event::RunFinished { took_ms, .. } => Some(format!("the run took {}", span(*took_ms))),
+        Event::MatrixSeen { scenario, matrix } => Some(format!("[{scenario}] {}", matrix::told(matrix))),
         Event::StageStarted { .. }
         | Event::Waiting { .. }
         | Event::PhaseStarted { .. }

@@ -4,7 +4,8 @@
 //! - [`prerequisites`]: what must exist before the overlay is applied
 //! - [`workload`]: workloads, their ports, probes, resources and security; images
 //! - [`store`]: data stores, backups
-//! - [`policy`]: budgets, quorums, network matrix, quota, autoscaling, ingress, monitoring
+//! - [`policy`]: budgets, quorums, quota, autoscaling, ingress, monitoring
+//! - [`network`]: who may reach whom, and what follows for one cell of the matrix
 //! - [`objective`]: steady state, pipeline, budgets of time and loss
 //! - [`check`]: the file against itself: dangling references and contradictions
 //! - [`deployment`]: the contract as one overlay deploys it
@@ -12,6 +13,7 @@
 pub mod check;
 pub mod deployment;
 pub mod model;
+pub mod network;
 pub mod objective;
 pub mod policy;
 pub mod prerequisites;

@@ -1,7 +1,8 @@
 //! The contract as a whole: promises, overlays, and the tables that say what is promised.
 
+use super::network::Network;
 use super::objective::{Objectives, Pipeline, SteadyState};
-use super::policy::{Autoscaler, Budget, Ingress, Limits, Monitoring, Network, Quorum, Quota};
+use super::policy::{Autoscaler, Budget, Ingress, Limits, Monitoring, Quorum, Quota};
 use super::prerequisites::Prerequisites;
 use super::store::{Backup, Store};
 use super::workload::{Image, Security, Workload};

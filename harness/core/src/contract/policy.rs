@@ -1,4 +1,4 @@
-//! Rules around the workloads: budgets, quorums, who may reach whom, quota, autoscaling, ingress, monitoring.
+//! Rules around the workloads: budgets, quorums, quota, autoscaling, ingress, monitoring.
 
 use super::model::{Only, Ref};
 use super::workload::Resources;
@@ -38,36 +38,6 @@ pub enum Disruption {
     MinAvailable(u32),
     MaxUnavailable(u32),
 }
-
-/// Who may reach whom. What is not allowed between two workloads of which one is restricted is denied.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub struct Network {
-    /// Workloads that only listed sources may reach.
-    #[serde(default)]
-    pub restricted_ingress: Vec<Ref>,
-    /// Workloads that may only reach listed destinations.
-    #[serde(default)]
-    pub restricted_egress: Vec<Ref>,
-    pub allow: Vec<Allow>,
-    pub promise: Ref,
-    #[serde(default)]
-    pub overlays: Only,
-}
-
-/// `from` and `to` are workloads, or `dns` or `anywhere`.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub struct Allow {
-    pub from: Vec<Ref>,
-    pub to: Vec<Ref>,
-    pub ports: Vec<u16>,
-    /// The row of the document's table.
-    pub reference: String,
-}
-
-/// Peers of the network matrix that are no workloads.
-pub const OUTSIDE_PEERS: [&str; 2] = ["dns", "anywhere"];
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]

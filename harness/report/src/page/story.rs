@@ -117,6 +117,7 @@ fn scenario_of(event: &Event) -> Option<&str> {
         | Event::Checked { scenario, .. }
         | Event::WorkloadSeries { scenario, .. }
         | Event::Violated { scenario, .. }
+        | Event::MatrixSeen { scenario, .. }
         | Event::ScenarioFinished { scenario, .. } => Some(scenario),
         Event::RunStarted(_)
         | Event::StageStarted { .. }
@@ -164,6 +165,7 @@ impl Story {
             Event::KubernetesEvent { seen, .. } => self.events.push((at, seen.clone())),
             Event::Action { text, .. } => self.actions.push((at, text.clone())),
             Event::Note { text, .. } => self.notes.push((at, text.clone())),
+            Event::MatrixSeen { matrix, .. } => self.notes.push((at, crate::matrix::told(matrix))),
             Event::Violated { violation, .. } => self.violations.push(violation.clone()),
             Event::EvidenceCollected { file, .. } => self.evidence.push(file.clone()),
             Event::ScenarioFinished { .. } => self.to_ms = Some(at),

@@ -2,6 +2,7 @@
 
 use super::Findings;
 use crate::contract::model::{Contract, Ref};
+use crate::contract::network::BEYOND;
 use crate::contract::policy::Disruption;
 use crate::contract::store::StoreKind;
 use crate::contract::workload::Workload;
@@ -15,6 +16,7 @@ pub(super) fn check(findings: &mut Findings<'_>) {
     pipelines(findings);
     losses(findings);
     consensus(findings);
+    network(findings);
 }
 
 /// The workloads of that name with the overlay in which each exists and its replicas there.
@@ -195,6 +197,31 @@ fn consensus(findings: &mut Findings<'_>) {
         }
         if objective.resume.elections == 0 {
             findings.add(&objective.store, "without an election nobody can be served again; `elections` is 1 or more");
+        }
+    }
+}
+
+/// A row with a port that nobody listens on, and a peer whose name says somebody else.
+fn network(findings: &mut Findings<'_>) {
+    let contract = findings.contract;
+    let Some(network) = &contract.network else { return };
+    let named = |name: &str| -> Vec<&Workload> { contract.workloads.iter().filter(|w| w.name.value == name).collect() };
+    for (n, peer) in network.peers.iter().enumerate() {
+        let name = peer.name.value.as_str();
+        let twice = network.peers[..n].iter().any(|other| other.name.value == name);
+        if twice || BEYOND.contains(&name) || !named(name).is_empty() {
+            findings.add(&peer.name, format!("`{name}` is the name of another party already"));
+        }
+    }
+    for rule in network.rules() {
+        for port in &rule.ports {
+            let listens = |to: &Ref| {
+                let known = named(&to.value);
+                known.is_empty() || known.into_iter().any(|workload| has_port(workload, port.value))
+            };
+            if !rule.to.is_empty() && !rule.to.iter().any(listens) {
+                findings.add(port, format!("no destination of this row has a port {}", port.value));
+            }
         }
     }
 }

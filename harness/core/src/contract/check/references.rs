@@ -2,7 +2,7 @@
 
 use super::Findings;
 use crate::contract::model::Ref;
-use crate::contract::policy::OUTSIDE_PEERS;
+use crate::contract::network::BEYOND;
 use crate::yaml::Located;
 use std::collections::BTreeSet;
 
@@ -151,9 +151,10 @@ fn workloads(findings: &mut Findings<'_>) {
     for reference in references {
         findings.known("workload", reference, &known);
     }
-    let peers: Vec<&str> = known.iter().copied().chain(OUTSIDE_PEERS).collect();
-    for peer in c.network.iter().flat_map(|n| &n.allow).flat_map(|a| a.from.iter().chain(&a.to)) {
-        findings.known("workload", peer, &peers);
+    let peers = c.network.iter().flat_map(|network| &network.peers).map(|peer| peer.name.value.as_str());
+    let parties: Vec<&str> = known.iter().copied().chain(peers).chain(BEYOND).collect();
+    for party in c.network.iter().flat_map(|n| n.rules()).flat_map(|rule| rule.from.iter().chain(&rule.to)) {
+        findings.known("workload or peer", party, &parties);
     }
 }
 

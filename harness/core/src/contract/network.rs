@@ -1,0 +1,239 @@
+//! Who may reach whom: the rows of the document's tables, and what follows for one cell of the matrix.
+//!
+//! A connection needs both of its ends: the source's egress and the destination's ingress. Where an end is restricted,
+//! only what a row lists is allowed there; where it is not, a row can still say that something is meant to work. A cell
+//! that no row covers and no restriction denies is left open by the document.
+
+use super::model::{Labels, Only, Ref};
+use crate::yaml::Located;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// Who may reach whom.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Network {
+    /// Workloads that only listed sources may reach.
+    #[serde(default)]
+    pub restricted_ingress: Vec<Ref>,
+    /// Workloads that may only reach listed destinations.
+    #[serde(default)]
+    pub restricted_egress: Vec<Ref>,
+    /// Parties that the document names and that are no workloads of the system.
+    #[serde(default)]
+    pub peers: Vec<Peer>,
+    /// Whom destinations accept.
+    #[serde(default)]
+    pub ingress: Vec<Rule>,
+    /// Whom sources may reach.
+    #[serde(default)]
+    pub egress: Vec<Rule>,
+    /// What the document can be read either way about: probed and told, never judged.
+    #[serde(default)]
+    pub open: Vec<Rule>,
+    pub promise: Ref,
+    #[serde(default)]
+    pub overlays: Only,
+}
+
+/// Pods of somebody else, known by where they live and what they are labelled.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Peer {
+    pub name: Located<String>,
+    pub namespace: String,
+    #[serde(default)]
+    pub labels: Labels,
+}
+
+/// A row of a table. `from` and `to` are workloads, peers, or one of [`BEYOND`].
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Rule {
+    pub from: Vec<Ref>,
+    pub to: Vec<Ref>,
+    /// Without any, every port.
+    #[serde(default)]
+    pub ports: Vec<Located<u16>>,
+    #[serde(default = "tcp")]
+    pub protocols: Vec<Protocol>,
+    /// The row of the document, or why it leaves this open.
+    pub reference: String,
+}
+
+fn tcp() -> Vec<Protocol> {
+    vec![Protocol::Tcp]
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Protocol {
+    Tcp,
+    Udp,
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+        })
+    }
+}
+
+/// Parties that every cluster has: its DNS, its API, its nodes, hosts outside of it, the cloud's metadata service; and
+/// `anywhere`, which is everybody.
+pub const BEYOND: [&str; 6] = ["dns", "api-server", "nodes", "outside", "metadata", ANYWHERE];
+
+const ANYWHERE: &str = "anywhere";
+
+/// What the contract says of one cell.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "expected", content = "row")]
+pub enum Expected {
+    /// By these rows.
+    Allowed(String),
+    /// By what restricts an end.
+    Denied(String),
+    /// The document leaves it open; why.
+    Open(String),
+}
+
+impl Expected {
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Allowed(_) => "allowed",
+            Self::Denied(_) => "denied",
+            Self::Open(_) => "left open",
+        }
+    }
+
+    pub fn row(&self) -> &str {
+        match self {
+            Self::Allowed(row) | Self::Denied(row) | Self::Open(row) => row,
+        }
+    }
+}
+
+/// One question to the contract. A party that the document does not name is `None`.
+#[derive(Debug, Clone, Copy)]
+pub struct Question<'a> {
+    pub from: Option<&'a str>,
+    pub to: Option<&'a str>,
+    pub port: u16,
+    pub protocol: Protocol,
+}
+
+impl Rule {
+    fn covers(&self, question: Question<'_>) -> bool {
+        let among = |list: &[Ref], party: Option<&str>| {
+            list.iter().any(|name| name.value == ANYWHERE || Some(name.value.as_str()) == party)
+        };
+        among(&self.from, question.from)
+            && among(&self.to, question.to)
+            && self.protocols.contains(&question.protocol)
+            && (self.ports.is_empty() || self.ports.iter().any(|port| port.value == question.port))
+    }
+}
+
+/// What one end of a connection says.
+enum End<'a> {
+    Listed(&'a str),
+    NotListed,
+    Unrestricted,
+}
+
+fn end<'a>(rules: &'a [Rule], restricted: &[Ref], party: Option<&str>, question: Question<'_>) -> End<'a> {
+    match rules.iter().find(|rule| rule.covers(question)) {
+        Some(rule) => End::Listed(&rule.reference),
+        None if restricted.iter().any(|name| Some(name.value.as_str()) == party) => End::NotListed,
+        None => End::Unrestricted,
+    }
+}
+
+impl Network {
+    /// The rows of all tables.
+    pub fn rules(&self) -> impl Iterator<Item = &Rule> {
+        self.ingress.iter().chain(&self.egress).chain(&self.open)
+    }
+
+    pub fn restricts_ingress(&self, workload: &str) -> bool {
+        self.restricted_ingress.iter().any(|name| name.value == workload)
+    }
+
+    pub fn restricts_egress(&self, workload: &str) -> bool {
+        self.restricted_egress.iter().any(|name| name.value == workload)
+    }
+
+    /// What is expected of one cell.
+    pub fn expect(&self, question: Question<'_>) -> Expected {
+        if let Some(rule) = self.open.iter().find(|rule| rule.covers(question)) {
+            return Expected::Open(rule.reference.clone());
+        }
+        let leaves = end(&self.egress, &self.restricted_egress, question.from, question);
+        let enters = end(&self.ingress, &self.restricted_ingress, question.to, question);
+        let (from, to) = (question.from.unwrap_or("a stranger"), question.to.unwrap_or("a stranger"));
+        match (leaves, enters) {
+            (End::NotListed, _) => Expected::Denied(format!("no egress row of {from} lists it")),
+            (_, End::NotListed) => Expected::Denied(format!("no ingress row of {to} lists it")),
+            (End::Listed(a), End::Listed(b)) => Expected::Allowed(format!("{a}; {b}")),
+            (End::Listed(row), End::Unrestricted) | (End::Unrestricted, End::Listed(row)) => {
+                Expected::Allowed(row.to_owned())
+            }
+            (End::Unrestricted, End::Unrestricted) => Expected::Open("no row speaks of it".to_owned()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NETWORK: &str = "
+promise: p
+restrictedIngress: [db]
+restrictedEgress: [api, web]
+peers: [{name: prometheus, namespace: monitoring}]
+ingress:
+  - {from: [api, web, batch], to: [db], ports: [5432, 5433], reference: in db}
+  - {from: [prometheus], to: [api], ports: [9090], reference: scraped}
+egress:
+  - {from: [api], to: [db], ports: [5432], reference: out api}
+  - {from: [api, web], to: [dns], ports: [53], protocols: [tcp, udp], reference: out dns}
+  - {from: [web], to: [api], ports: [80], reference: out web}
+  - {from: [web], to: [anywhere], ports: [443], reference: out anywhere}
+open:
+  - {from: [batch], to: [db], ports: [5433], reference: could be meant}
+";
+
+    fn expected(from: Option<&str>, to: Option<&str>, port: u16, protocol: Protocol) -> String {
+        let network: Network = crate::yaml::parse("n", NETWORK).unwrap();
+        let expected = network.expect(Question { from, to, port, protocol });
+        format!("{}: {}", expected.word(), expected.row())
+    }
+
+    #[test]
+    fn a_cell_needs_both_of_its_ends() {
+        use Protocol::{Tcp, Udp};
+        for (from, to, port, protocol, says) in [
+            (Some("api"), Some("db"), 5432, Tcp, "allowed: out api; in db"),
+            (Some("api"), Some("db"), 5433, Tcp, "denied: no egress row of api lists it"),
+            (Some("api"), Some("db"), 5432, Udp, "denied: no egress row of api lists it"),
+            (Some("web"), Some("db"), 5432, Tcp, "denied: no egress row of web lists it"),
+            (Some("batch"), Some("db"), 5432, Tcp, "allowed: in db"),
+            (Some("batch"), Some("db"), 5433, Tcp, "left open: could be meant"),
+            (None, Some("db"), 5432, Tcp, "denied: no ingress row of db lists it"),
+            (Some("web"), Some("api"), 80, Tcp, "allowed: out web"),
+            (None, Some("api"), 80, Tcp, "left open: no row speaks of it"),
+            (Some("prometheus"), Some("api"), 9090, Tcp, "allowed: scraped"),
+            (Some("api"), Some("dns"), 53, Udp, "allowed: out dns"),
+            (Some("batch"), Some("dns"), 53, Udp, "left open: no row speaks of it"),
+            (Some("api"), Some("outside"), 443, Tcp, "denied: no egress row of api lists it"),
+            (Some("web"), Some("outside"), 443, Tcp, "allowed: out anywhere"),
+            (Some("web"), None, 443, Tcp, "allowed: out anywhere"),
+            (Some("api"), None, 443, Tcp, "denied: no egress row of api lists it"),
+        ] {
+            assert_eq!(expected(from, to, port, protocol), says, "{from:?} to {to:?} {port}/{protocol}");
+        }
+    }
+}
