@@ -107,6 +107,15 @@ pub struct RunArgs {
     #[arg(long, default_value = "reports", value_name = "DIR")]
     pub report: PathBuf,
 
+    /// Append the verdicts to this file as Markdown, for the job page of a CI system
+    #[arg(long, value_name = "FILE")]
+    pub summary: Option<PathBuf>,
+
+    /// With `-`: every event on standard output as it happens, one JSON object a line (reports/schema/ tells what can be
+    /// in it); the table of verdicts goes to standard error
+    #[arg(long, value_name = "-", value_parser = ["-"])]
+    pub events: Option<String>,
+
     /// Install nothing; name the command that would
     #[arg(long)]
     pub no_install: bool,
@@ -116,6 +125,7 @@ const RUN_EXAMPLES: &str = "Examples:
   gauntlet run
   gauntlet run drain --keep             leave the cluster for a look with kubectl
   gauntlet run --exact redis.failover --repeat 10
+  gauntlet run --events - | jq 'select(.event == \"checked\")'
   gauntlet run --mutant redis.failover/no-replicas redis.failover";
 
 #[derive(Debug, Args)]

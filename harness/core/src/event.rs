@@ -8,6 +8,7 @@ use crate::scenario::ClusterNeed;
 use crate::seed::Seed;
 use crate::timeline::{EvidenceFile, KubernetesEvent, PodSeen, Series, Violation};
 use crate::verdict::{Check, Evidence, Figure, Observations, Verdict};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -15,8 +16,9 @@ use std::collections::BTreeMap;
 pub const SCHEMA: u32 = 1;
 
 /// One line of `events.jsonl`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct Record {
+    #[schemars(extend("const" = SCHEMA))]
     pub schema: u32,
     /// Milliseconds since 1970, by the clock of the machine that ran this.
     pub at_ms: u64,
@@ -54,8 +56,14 @@ impl Record {
     }
 }
 
+/// The JSON schema of one line of `events.jsonl`, for readers in other languages. It allows fields that it does not name,
+/// as readers should: new ones come without a new version.
+pub fn json_schema() -> serde_json::Value {
+    schemars::schema_for!(Record).to_value()
+}
+
 /// What a run is about, said once at its start.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct RunHeader {
     pub run: RunId,
     pub seed: Seed,
@@ -74,7 +82,7 @@ pub struct RunHeader {
 }
 
 /// A sentence that a document holds the deployment to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Promised {
     pub id: String,
     pub says: String,
@@ -83,7 +91,7 @@ pub struct Promised {
 }
 
 /// A step of a run that belongs to no scenario.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stage {
     Packages,
@@ -113,7 +121,7 @@ impl Stage {
 }
 
 /// A part of a scenario, in the order in which they come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
     SteadyState,
@@ -140,7 +148,7 @@ impl Phase {
 }
 
 /// Everything that can happen. `scenario` is always a name from [`RunHeader::scenarios`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "event")]
 pub enum Event {
     RunStarted(RunHeader),

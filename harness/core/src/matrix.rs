@@ -3,12 +3,13 @@
 
 use crate::contract::network::{Expected, Protocol};
 use crate::verdict::Outcome;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 
 /// What one probe came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Seen {
     /// Somebody answered.
@@ -36,7 +37,7 @@ impl fmt::Display for Seen {
 }
 
 /// One source against one port of one destination. Both may be several pods.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Cell {
     pub from: String,
     pub to: String,
@@ -79,7 +80,7 @@ impl Cell {
 }
 
 /// All cells, rows of one source together.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Matrix {
     pub cells: Vec<Cell>,
 }

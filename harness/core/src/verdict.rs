@@ -3,10 +3,11 @@
 //! [`Observations::judge`] is the only way to `passed`: it wants every fault proven to have taken effect, proven to be
 //! healed, and its workload clean without it, and at least one finding. Whatever is missing makes it inconclusive.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What was seen in support of a claim, or why it could not be shown.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Evidence {
     Shown(String),
@@ -28,7 +29,7 @@ impl Evidence {
 }
 
 /// The three pieces of evidence that every fault needs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct FaultEvidence {
     /// What was done to what, for example `hold-container cordum/cordum-redis-2 redis`.
     pub fault: String,
@@ -61,7 +62,7 @@ impl FaultEvidence {
 }
 
 /// What one check of a promise came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     Held,
@@ -71,7 +72,7 @@ pub enum Outcome {
 }
 
 /// One promise looked at in one way.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Check {
     /// Id of the promise in the contract.
     pub promise: String,
@@ -85,7 +86,7 @@ pub struct Check {
 }
 
 /// A measured number.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct Figure {
     pub name: String,
     pub value: f64,
@@ -96,7 +97,7 @@ pub struct Figure {
 }
 
 /// Everything a scenario saw that bears on its verdict.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct Observations {
     pub faults: Vec<FaultEvidence>,
     pub checks: Vec<Check>,
@@ -105,7 +106,7 @@ pub struct Observations {
 
 /// Proof that a verdict went through [`Observations::judge`]; it cannot be made in any other way, except by reading the
 /// events of a run again.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Passed {
     held: usize,
 }
@@ -118,7 +119,7 @@ impl Passed {
 }
 
 /// What is said of a scenario in the end.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "verdict")]
 pub enum Verdict {
     Passed(Passed),

@@ -5,12 +5,16 @@
 //! - [`table`]: the verdicts as a person reads them
 //! - [`matrix`]: a network matrix as a person reads it
 //! - [`junit`]: the verdicts as CI systems read them
+//! - [`markdown`]: the verdicts for job pages of CI systems
+//! - [`stream`]: events as they happen, for other programs
 //! - [`page`]: the run as a page for a browser
 //! - [`terminal`]: progress while the run is under way
 
 pub mod junit;
+pub mod markdown;
 pub mod matrix;
 pub mod page;
+pub mod stream;
 pub mod summary;
 pub mod table;
 pub mod terminal;

@@ -2,6 +2,7 @@
 
 use gauntlet_core::event::{Event, Record, RunHeader, Stage};
 use gauntlet_core::{ExitCode, Observations, Verdict};
+use std::collections::BTreeMap;
 
 /// What is known of a run so far.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -12,6 +13,8 @@ pub struct Summary {
     pub troubles: Vec<StageTrouble>,
     pub interrupted: bool,
     pub finished: Option<Finished>,
+    /// Evidence of scenarios that have not finished yet.
+    files: BTreeMap<String, Vec<String>>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -22,6 +25,8 @@ pub struct ScenarioOutcome {
     pub took_ms: u64,
     pub again: String,
     pub evidence: Option<String>,
+    /// Files of the evidence, relative to the run's folder.
+    pub files: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,7 +64,11 @@ impl Summary {
                     took_ms: *took_ms,
                     again: again.clone(),
                     evidence: evidence.clone(),
+                    files: self.files.remove(scenario).unwrap_or_default(),
                 });
+            }
+            Event::EvidenceCollected { scenario: Some(scenario), file } => {
+                self.files.entry(scenario.clone()).or_default().push(file.path.clone());
             }
             Event::Trouble { stage, message, hints } => {
                 self.troubles.push(StageTrouble { stage: *stage, message: message.clone(), hints: hints.clone() });
@@ -84,8 +93,8 @@ impl Summary {
             | Event::PodChanged { .. }
             | Event::KubernetesEvent { .. }
             | Event::Action { .. }
+            | Event::EvidenceCollected { scenario: None, .. }
             | Event::Violated { .. }
-            | Event::EvidenceCollected { .. }
             | Event::MatrixSeen { .. } => {}
         }
     }

@@ -26,6 +26,8 @@ pub struct Terminal {
     folder: PathBuf,
     summary: Summary,
     bar: ProgressBar,
+    /// Standard output belongs to somebody else.
+    table_on_error: bool,
     /// What was last said to be awaited, and when, in plain style.
     awaited: Option<(String, u64)>,
 }
@@ -34,8 +36,8 @@ pub struct Terminal {
 const PLAIN_WAITING_EVERY_MS: u64 = 10_000;
 
 impl Terminal {
-    /// `folder` is where the run's report will be.
-    pub fn new(style: Style, folder: PathBuf) -> Self {
+    /// `folder` is where the run's report will be. `table_on_error` leaves standard output alone.
+    pub fn new(style: Style, folder: PathBuf, table_on_error: bool) -> Self {
         let bar = ProgressBar::with_draw_target(
             None,
             if style.live { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() },
@@ -46,7 +48,7 @@ impl Terminal {
         if style.live {
             bar.enable_steady_tick(Duration::from_millis(120));
         }
-        Self { style, folder, summary: Summary::default(), bar, awaited: None }
+        Self { style, folder, summary: Summary::default(), bar, table_on_error, awaited: None }
     }
 
     fn line(&self, text: &str) {
@@ -96,7 +98,12 @@ impl Consumer for Terminal {
 
     fn finish(&mut self) -> Result<(), String> {
         self.bar.finish_and_clear();
-        println!("\n{}", table::render(&self.summary, &self.folder, self.style.colour).trim_end());
+        let table = table::render(&self.summary, &self.folder, self.style.colour);
+        if self.table_on_error {
+            eprintln!("\n{}", table.trim_end());
+        } else {
+            println!("\n{}", table.trim_end());
+        }
         Ok(())
     }
 }
@@ -207,7 +214,7 @@ mod tests {
 
     #[test]
     fn a_wait_is_told_again_only_after_a_while() {
-        let mut terminal = Terminal::new(PLAIN, PathBuf::new());
+        let mut terminal = Terminal::new(PLAIN, PathBuf::new(), false);
         let told: Vec<bool> =
             [0, 500, 9_999, 10_000].map(|at| !terminal.is_repetition(&Record::new(at, waiting()))).to_vec();
         assert_eq!(told, [true, false, false, true]);

@@ -22,7 +22,7 @@ pub fn report(arguments: &ReportArgs) -> Result<ExitCode, Trouble> {
     })?;
     let records = bus::read(&folder.join("events.jsonl"))?;
     let summary = Summary::of(&records);
-    write(&folder.join("junit.xml"), junit::render(&summary))?;
+    write(&folder.join("junit.xml"), junit::render(&summary, folder))?;
     write(&folder.join("index.html"), page::render(&records))?;
     print!("{}", table::render(&summary, folder, console::wants_colour()));
     Ok(ExitCode::Passed)

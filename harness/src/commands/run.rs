@@ -10,8 +10,9 @@ use gauntlet_engine::folder::Folder;
 use gauntlet_engine::plan::{self, Planned};
 use gauntlet_engine::setup::System;
 use gauntlet_engine::{Options, run as engine_run};
+use gauntlet_report::stream::Stream;
 use gauntlet_report::terminal::{Style, Terminal};
-use gauntlet_report::{junit, page};
+use gauntlet_report::{junit, markdown, page};
 use scenarios::{registry, systems};
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -26,6 +27,7 @@ pub async fn run(arguments: RunArgs, verbose: bool) -> Result<ExitCode, Trouble>
         return Ok(ExitCode::Passed);
     }
     let provider = super::provider(&arguments.cluster)?;
+    let summary = arguments.summary.clone().map(markdown::Writer::open).transpose().map_err(Trouble::input)?;
     let system = system(&arguments)?;
     let interrupted = interrupt::token()?;
     tokio::select! {
@@ -39,12 +41,18 @@ pub async fn run(arguments: RunArgs, verbose: bool) -> Result<ExitCode, Trouble>
     // Short enough to type again.
     let seed = Seed(arguments.seed.unwrap_or(entropy.1 % 1_000_000));
     let folder = Folder::create(&arguments.report, &id)?;
+    let streams = arguments.events.is_some();
     let style = Style { live: console::is_watched(), colour: console::wants_colour(), verbose };
-    let consumers: Vec<Box<dyn Consumer>> = vec![
+    let terminal = Terminal::new(style, folder.path().to_owned(), streams);
+    let mut consumers: Vec<Box<dyn Consumer>> = vec![
         Box::new(junit::Writer::new(folder.junit())),
         Box::new(page::Writer::new(folder.page())),
-        Box::new(Terminal::new(style, folder.path().to_owned())),
+        Box::new(terminal),
     ];
+    consumers.extend(summary.map(|writer| Box::new(writer) as Box<dyn Consumer>));
+    if streams {
+        consumers.push(Box::new(Stream::new(std::io::stdout())));
+    }
     let options = Options {
         run: id,
         again: again(&arguments, &system, seed),

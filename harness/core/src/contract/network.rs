@@ -6,6 +6,7 @@
 
 use super::model::{Labels, Only, Ref};
 use crate::yaml::Located;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -65,7 +66,7 @@ fn tcp() -> Vec<Protocol> {
     vec![Protocol::Tcp]
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Protocol {
     Tcp,
@@ -88,7 +89,7 @@ pub const BEYOND: [&str; 6] = ["dns", "api-server", "nodes", "outside", "metadat
 const ANYWHERE: &str = "anywhere";
 
 /// What the contract says of one cell.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "expected", content = "row")]
 pub enum Expected {
     /// By these rows.

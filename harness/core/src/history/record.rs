@@ -1,5 +1,6 @@
 //! One line of a history.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// When something happened, in microseconds: on the client's monotonic clock (comparable within one client only) and
@@ -63,7 +64,7 @@ pub enum Reply {
 }
 
 /// How an operation ended, as far as its client can know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// The system said that it is done.

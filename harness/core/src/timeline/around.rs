@@ -1,17 +1,18 @@
 //! The operations around a moment, as a person reads them.
 
 use crate::history::{Attempt, History, Operation, Outcome, Reply};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Operations in order of their invocation.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct Operations {
     pub shown: Vec<OperationSeen>,
     /// How many of the same client and group lie between those that are shown.
     pub left_out: u64,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct OperationSeen {
     /// Milliseconds since 1970.
     pub at_ms: u64,

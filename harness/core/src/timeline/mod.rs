@@ -11,10 +11,11 @@ mod series;
 pub use around::{Operations, around};
 pub use series::{Series, series};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A pod as it showed itself at one moment.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct PodSeen {
     pub namespace: String,
     pub pod: String,
@@ -27,7 +28,7 @@ pub struct PodSeen {
 }
 
 /// What a pod amounts to, from the outside.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PodState {
     /// Not on a node yet.
@@ -66,7 +67,7 @@ impl PodState {
 }
 
 /// An event object of Kubernetes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct KubernetesEvent {
     pub namespace: String,
     /// What it is about, as `Kind/name`.
@@ -80,7 +81,7 @@ pub struct KubernetesEvent {
 }
 
 /// The moment at which a promise was broken, and what clients did and saw around it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct Violation {
     /// Name of the check that found it.
     pub check: String,
@@ -96,7 +97,7 @@ pub struct Violation {
 }
 
 /// One file of evidence in the run's folder.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct EvidenceFile {
     /// Relative to the run's folder.
     pub path: String,

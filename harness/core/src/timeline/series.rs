@@ -1,12 +1,13 @@
 //! From a history to figures per second.
 
 use crate::history::{Attempt, History, Outcome};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// How the operations of one client, or of one group of them, fared second by second. All lists are of equal length;
 /// entry `n` covers the time from `from_ms + n * step_ms` on.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct Series {
     /// The store or pipeline that the client uses.
     pub client: String,

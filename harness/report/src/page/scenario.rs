@@ -6,6 +6,7 @@ use super::view::{anchor, duration, sentence};
 use crate::summary::ScenarioOutcome;
 use crate::table::number;
 use chrono::DateTime;
+use gauntlet_core::matrix::{Cell, Matrix};
 use gauntlet_core::timeline::{EvidenceFile, Violation};
 use gauntlet_core::{Check, Evidence, FaultEvidence, Figure, Observations, Outcome, Verdict};
 
@@ -26,6 +27,7 @@ pub struct Scenario {
     pub timeline: String,
     pub totals: Vec<(String, String, u64, u64, u64)>,
     pub moments: Vec<Moment>,
+    pub matrices: Vec<MatrixView>,
     pub files: Vec<FileView>,
     pub notes: Vec<(String, String)>,
     pub events: Vec<(String, String, bool)>,
@@ -78,6 +80,23 @@ pub struct OperationRow {
     pub after: bool,
 }
 
+/// Who may reach whom, and who did: what differs, and all the rest.
+pub struct MatrixView {
+    pub counts: String,
+    pub differing: Vec<CellRow>,
+    pub others: Vec<CellRow>,
+}
+
+pub struct CellRow {
+    pub word: &'static str,
+    pub mark: &'static str,
+    pub place: String,
+    pub expected: String,
+    pub seen: String,
+    pub detail: String,
+    pub policies: Vec<String>,
+}
+
 pub struct FileView {
     pub path: String,
     /// The path as a link.
@@ -120,6 +139,7 @@ fn scenario(run: &Run, name: &str, outcome: Option<&ScenarioOutcome>) -> Scenari
         timeline: timeline(run, story, &observations.checks),
         totals: timeline::totals(&story.series),
         moments: story.violations.iter().map(|violation| moment(story, violation)).collect(),
+        matrices: story.matrices.iter().map(matrix).collect(),
         files: story.evidence.iter().map(FileView::of).collect(),
         notes: told(story, &story.notes),
         events: story
@@ -197,6 +217,42 @@ fn checks(checks: &[Check]) -> Vec<CheckView> {
         }
     };
     sorted.into_iter().map(view).collect()
+}
+
+fn matrix(matrix: &Matrix) -> MatrixView {
+    let (mut differing, others): (Vec<&Cell>, Vec<&Cell>) = matrix.cells.iter().partition(|cell| cell.differs());
+    differing.sort_by_key(|cell| cell.outcome != Some(Outcome::Broken));
+    let tally = matrix.tally();
+    MatrixView {
+        counts: format!(
+            "{} cells: {} as expected, {} broken, {} could not be told, {} left open by the document",
+            matrix.cells.len(),
+            tally.held,
+            tally.broken,
+            tally.unknown,
+            tally.open
+        ),
+        differing: differing.into_iter().map(cell).collect(),
+        others: others.into_iter().map(cell).collect(),
+    }
+}
+
+fn cell(cell: &Cell) -> CellRow {
+    let (word, mark) = match cell.outcome {
+        Some(Outcome::Held) => ("held", "held"),
+        Some(Outcome::Broken) => ("broken", "broken"),
+        Some(Outcome::Unknown) => ("unknown", "cannot tell"),
+        None => ("open", "left open"),
+    };
+    CellRow {
+        word,
+        mark,
+        place: cell.place(),
+        expected: format!("{} ({})", cell.expected.word(), cell.expected.row()),
+        seen: cell.seen_words(),
+        detail: cell.detail.clone(),
+        policies: cell.policies.clone(),
+    }
 }
 
 fn fault(fault: &FaultEvidence) -> FaultView {

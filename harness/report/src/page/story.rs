@@ -2,6 +2,7 @@
 
 use crate::summary::Summary;
 use gauntlet_core::event::{Event, Phase, Record, Stage};
+use gauntlet_core::matrix::Matrix;
 use gauntlet_core::timeline::{EvidenceFile, KubernetesEvent, PodSeen, Series, Violation};
 use std::collections::BTreeMap;
 
@@ -42,6 +43,7 @@ pub struct Story {
     /// When each check was judged, by its name.
     pub judged: BTreeMap<String, u64>,
     pub evidence: Vec<EvidenceFile>,
+    pub matrices: Vec<Matrix>,
 }
 
 pub struct FaultWindow {
@@ -165,7 +167,7 @@ impl Story {
             Event::KubernetesEvent { seen, .. } => self.events.push((at, seen.clone())),
             Event::Action { text, .. } => self.actions.push((at, text.clone())),
             Event::Note { text, .. } => self.notes.push((at, text.clone())),
-            Event::MatrixSeen { matrix, .. } => self.notes.push((at, crate::matrix::told(matrix))),
+            Event::MatrixSeen { matrix, .. } => self.matrices.push(matrix.clone()),
             Event::Violated { violation, .. } => self.violations.push(violation.clone()),
             Event::EvidenceCollected { file, .. } => self.evidence.push(file.clone()),
             Event::ScenarioFinished { .. } => self.to_ms = Some(at),

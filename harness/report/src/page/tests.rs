@@ -1,6 +1,8 @@
 use super::*;
 use crate::summary::tests::{finished, header, observations};
+use gauntlet_core::contract::network::{Expected, Protocol};
 use gauntlet_core::event::{Event, Phase, Stage};
+use gauntlet_core::matrix::{Cell, Matrix, Seen};
 use gauntlet_core::scenario::ClusterNeed;
 use gauntlet_core::timeline::{EvidenceFile, KubernetesEvent, PodSeen, PodState};
 use gauntlet_core::{ExitCode, Observations, Outcome, Seed, Verdict};
@@ -73,6 +75,28 @@ fn figures_stand_on_the_page_as_they_were_measured() {
     let held = observations(Outcome::Held);
     let page = page(vec![header(&["a"]), finished("a", held.judge(), held)]);
     assert!(page.contains("<data value=\"9.1\">9.1</data> s") && page.contains("of 12 s"));
+}
+
+#[test]
+fn what_differs_in_a_matrix_stands_before_what_does_not() {
+    let cell = |from: &str, outcome| Cell {
+        from: from.into(),
+        to: "db".into(),
+        port: 5432,
+        protocol: Protocol::Tcp,
+        expected: Expected::Denied("Ingress Rules".into()),
+        seen: [(Seen::Open, 2)].into(),
+        outcome: Some(outcome),
+        detail: String::new(),
+        policies: vec!["no policy selects db".into()],
+    };
+    let matrix = Matrix { cells: vec![cell("api", Outcome::Held), cell("web", Outcome::Broken)] };
+    let held = observations(Outcome::Held);
+    let seen = Event::MatrixSeen { scenario: "a".into(), matrix };
+    let page = page(vec![header(&["a"]), started("a"), seen, finished("a", held.judge(), held)]);
+    let at = |text: &str| page.find(text).unwrap_or_else(|| panic!("{text} is not on the page"));
+    assert!(at("web → db 5432/tcp") < at("1 as expected or left open") && at("1 broken") < at("api → db 5432/tcp"));
+    assert!(page.contains("denied (Ingress Rules)") && page.contains("no policy selects db"));
 }
 
 /// What systems under test say must not become a part of the page.

@@ -1,0 +1,187 @@
+//! The verdicts as Markdown, for the job pages of CI systems: what was broken first, then a table.
+
+use crate::summary::{ScenarioOutcome, Summary};
+use crate::table::number;
+use gauntlet_core::event::{Consumer, Record};
+use gauntlet_core::span::Span;
+use gauntlet_core::{Outcome, Verdict};
+use std::fmt::Write as _;
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Appends to a file when the run has finished, since CI systems collect what several steps have to say in one.
+pub struct Writer {
+    path: PathBuf,
+    file: File,
+    summary: Summary,
+}
+
+impl Writer {
+    /// # Errors
+    /// The file cannot be written; better to know before a run than after.
+    pub fn open(path: PathBuf) -> Result<Self, String> {
+        let file = OpenOptions::new().create(true).append(true).open(&path);
+        let file = file.map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+        Ok(Self { path, file, summary: Summary::default() })
+    }
+}
+
+impl Consumer for Writer {
+    fn consume(&mut self, record: &Record) {
+        self.summary.add(record);
+    }
+
+    fn finish(&mut self) -> Result<(), String> {
+        self.file
+            .write_all(render(&self.summary).as_bytes())
+            .map_err(|error| format!("cannot write {}: {error}", self.path.display()))
+    }
+}
+
+/// The text.
+pub fn render(summary: &Summary) -> String {
+    let mut text = String::new();
+    let header = summary.header.as_ref();
+    let of = header.map_or(String::new(), |h| {
+        format!(": {} {} on {}", escaped(&h.system), escaped(&h.overlay), escaped(&h.provider))
+    });
+    let _ = writeln!(text, "## Gauntlet{of}\n\n**{}**\n", counts(summary));
+    for outcome in &summary.outcomes {
+        for reason in told(outcome) {
+            let _ = writeln!(text, "- **{}** {}: {reason}", escaped(&outcome.scenario), outcome.verdict.word());
+        }
+    }
+    for trouble in &summary.troubles {
+        let hints: String = trouble.hints.iter().map(|hint| format!(" Hint: {}", escaped(hint))).collect();
+        let _ = writeln!(text, "- Gauntlet could not {}: {}.{hints}", trouble.stage.title(), escaped(&trouble.message));
+    }
+    text.push_str("\n| scenario | verdict | took | figures |\n|---|---|---|---|\n");
+    for outcome in &summary.outcomes {
+        let took = Span(Duration::from_millis(outcome.took_ms));
+        let name = escaped(&outcome.scenario);
+        let _ = writeln!(text, "| {name} | {} | {took} | {} |", outcome.verdict.word(), figures(outcome));
+    }
+    for name in summary.unjudged() {
+        let _ = writeln!(text, "| {} | no verdict | | the run ended before |", escaped(name));
+    }
+    let open =
+        summary.outcomes.iter().filter(|o| matches!(o.verdict, Verdict::Failed { .. } | Verdict::Inconclusive { .. }));
+    for outcome in open {
+        let _ =
+            writeln!(text, "\n{} again:\n```\n{}\n```", escaped(&outcome.scenario), outcome.again.replace("```", ""));
+    }
+    if let Some(header) = header {
+        let _ = writeln!(text, "\nRun `{}`, seed {}.", header.run, header.seed);
+    }
+    text
+}
+
+fn counts(summary: &Summary) -> String {
+    let mut counts: Vec<String> = ["passed", "failed", "inconclusive", "skipped"]
+        .into_iter()
+        .filter_map(|word| Some(summary.count(word)).filter(|n| *n > 0).map(|n| format!("{n} {word}")))
+        .collect();
+    if !summary.unjudged().is_empty() {
+        counts.push(format!("{} without a verdict", summary.unjudged().len()));
+    }
+    if summary.interrupted {
+        counts.push("interrupted".to_owned());
+    }
+    if counts.is_empty() { "nothing was judged".to_owned() } else { counts.join(", ") }
+}
+
+/// Why an outcome is no pass, a line each.
+fn told(outcome: &ScenarioOutcome) -> Vec<String> {
+    match &outcome.verdict {
+        Verdict::Passed(_) => vec![],
+        Verdict::Failed { .. } => outcome
+            .observations
+            .checks
+            .iter()
+            .filter(|check| check.outcome == Outcome::Broken)
+            .map(|check| {
+                let [name, detail, reference] = [&check.name, &check.detail, &check.reference].map(|t| escaped(t));
+                format!("{name}: not so, {detail} ({reference})")
+            })
+            .collect(),
+        other => other.reasons().iter().map(|reason| escaped(reason)).collect(),
+    }
+}
+
+fn figures(outcome: &ScenarioOutcome) -> String {
+    let figure = |figure: &gauntlet_core::Figure| {
+        let limit = figure.limit.map_or(String::new(), |limit| format!(" of {}", number(limit)));
+        let text = format!("{} {}{limit} {}", escaped(&figure.name), number(figure.value), figure.unit);
+        if figure.limit.is_some_and(|limit| figure.value > limit) { format!("**{text}**") } else { text }
+    };
+    outcome.observations.figures.iter().map(figure).collect::<Vec<String>>().join("<br>")
+}
+
+/// On one line, and without what Markdown or HTML would take for its own.
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '\n' | '\r' | '\t' => out.push(' '),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '&' => out.push_str("&amp;"),
+            '|' | '*' | '_' | '`' | '[' | ']' | '\\' | '#' | '!' => {
+                out.push('\\');
+                out.push(letter);
+            }
+            letter if letter.is_control() => {}
+            letter => out.push(letter),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::summary::tests::{every_verdict, header};
+    use gauntlet_core::event::{Event, Stage};
+
+    #[test]
+    fn what_was_broken_comes_before_the_table() {
+        let text = render(&every_verdict());
+        let broken = text.find("- **b.failed** failed: a replica takes over: not so, after 9.1 s").unwrap();
+        assert!(broken < text.find("| scenario |").unwrap(), "{text}");
+        for expected in [
+            "## Gauntlet: shop production on embedded",
+            "**1 passed, 1 failed, 1 inconclusive, 1 skipped**",
+            "| a.passed | passed | 1m1s | failover time 9.1 of 12 s |",
+            "- **c.inconclusive** inconclusive: lost the cluster",
+            "gauntlet run --seed 42 --exact b.failed",
+        ] {
+            assert!(text.contains(expected), "{expected} is not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn what_a_system_says_is_no_markup() {
+        let text = render(&every_verdict());
+        assert!(text.contains("&lt;&amp;&gt;") && !text.contains('\u{1b}'), "{text}");
+        assert_eq!(escaped("a|b\n`c` <img>"), "a\\|b \\`c\\` &lt;img&gt;");
+    }
+
+    #[test]
+    fn a_run_that_died_in_its_set_up_says_so() {
+        let trouble = Event::Trouble { stage: Stage::Cluster, message: "not root".into(), hints: vec!["sudo".into()] };
+        let text = render(&Summary::of(&[header(&["a"]), trouble].map(|event| Record::new(0, event))));
+        assert!(text.contains("could not bring up the cluster: not root. Hint: sudo"), "{text}");
+        assert!(text.contains("| a | no verdict |"), "{text}");
+    }
+
+    #[test]
+    fn what_others_wrote_to_the_file_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("summary.md");
+        std::fs::write(&path, "before\n").unwrap();
+        Writer::open(path.clone()).unwrap().finish().unwrap();
+        assert!(std::fs::read_to_string(path).unwrap().starts_with("before\n## Gauntlet"));
+    }
+}
