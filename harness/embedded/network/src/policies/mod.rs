@@ -1,8 +1,8 @@
-//! NetworkPolicies: compiled to one nftables ruleset, replaced atomically when a policy, a namespace or a pod changes.
+//! NetworkPolicies: compiled to one nftables table, changed in one transaction when a policy, a namespace or a pod does.
 //!
 //! - [`model`]: what policies are compiled from; [`addresses`]: sets of addresses
 //! - [`compile()`]: the rules for a cluster (pure), of which [`rules`] says what they mean
-//! - [`nft`]: the ruleset for that (pure)
+//! - [`nft`]: the table for that, and from one to the next (pure)
 //!
 //! Where Kubernetes leaves a choice:
 //! - A change acts on connections that stand: what the side that opened one sends is judged packet by packet.
@@ -41,6 +41,7 @@ use crate::faults::PodAddresses;
 use crate::netns::NetNs;
 use crate::nft as tables;
 use model::{Cluster, NamedPort, Pod, Policy, Protocol};
+use nft::Table;
 use rules::Rules;
 
 pub use compile::compile;
@@ -56,14 +57,14 @@ const COVERED_WITHIN: Duration = Duration::from_secs(20);
 
 /// Closes the network to all pods, as long as none was compiled.
 pub(crate) async fn close(namespace: &NetNs) -> Result<()> {
-    apply(namespace, nft::render(&Rules::default())).await
+    apply(namespace, Table::of(&Rules::default()).render()).await
 }
 
 /// Keeps the rules of the network as policies say, until `shutdown`.
 pub(crate) async fn run(api: Arc<dyn Api>, network: ClusterNetwork, shutdown: CancellationToken) {
     let _enforcing = network.coverage().enforce();
     let mut informer = Informer::new(api, vec![NETWORK_POLICIES, NAMESPACES, PODS]);
-    let (mut view, mut pods, mut applied) = (View::default(), Pods::default(), String::new());
+    let (mut view, mut pods, mut applied) = (View::default(), Pods::default(), None);
     let mut membership = network.coverage().membership();
     loop {
         // In this order: the object of a pod that is attached is there already.
@@ -72,19 +73,19 @@ pub(crate) async fn run(api: Arc<dyn Api>, network: ClusterNetwork, shutdown: Ca
         informer.drain(&mut view);
         pods.update(attached, &view);
         network.faults().follow(network.namespace(), pods.addresses()).await;
-        let ruleset = nft::render(&compile(&cluster(&pods, &view)));
+        let table = Table::of(&compile(&cluster(&pods, &view)));
         let mut retry = Duration::MAX;
-        if ruleset != applied {
-            match apply(network.namespace(), ruleset.clone()).await {
-                Ok(()) => applied = ruleset.clone(),
-                Err(error) => {
-                    tracing::error!(%error, "network policies are not up to date");
-                    retry = RETRY;
-                }
+        match bring(network.namespace(), applied.as_ref(), &table).await {
+            Ok(()) => {
+                applied = Some(table);
+                network.coverage().covered(wanted);
             }
-        }
-        if ruleset == applied {
-            network.coverage().covered(wanted);
+            Err(error) => {
+                tracing::error!(%error, "network policies are not up to date");
+                // Whatever is there now: it is replaced.
+                applied = None;
+                retry = RETRY;
+            }
         }
         let changed = async {
             let mut seen = Vec::new();
@@ -100,6 +101,12 @@ pub(crate) async fn run(api: Arc<dyn Api>, network: ClusterNetwork, shutdown: Ca
             () = tokio::time::sleep(retry) => {}
         }
     }
+}
+
+/// Changes the table that is there to the one that is wanted, or replaces it where it is not known.
+async fn bring(namespace: &NetNs, before: Option<&Table>, wanted: &Table) -> Result<()> {
+    let text = before.map_or_else(|| wanted.render(), |before| before.update(wanted));
+    if text.is_empty() { Ok(()) } else { apply(namespace, text).await }
 }
 
 async fn apply(namespace: &NetNs, ruleset: String) -> Result<()> {
