@@ -7,7 +7,7 @@ use gauntlet_chaos::traffic::{CutTraffic, DisturbTraffic};
 use gauntlet_chaos::{Journal, inject};
 use gauntlet_cluster::progress::Quiet;
 use gauntlet_cluster::provider::Wanted;
-use gauntlet_cluster::provider::embedded::Embedded;
+use gauntlet_cluster::provider::embedded::{self, Embedded};
 use gauntlet_cluster::traffic::{Dialled, Effect, Party, TrafficFault};
 use gauntlet_cluster::view::View;
 use gauntlet_cluster::{Cluster, Provider};
@@ -26,7 +26,7 @@ type Outcome = Result<(), Failed>;
 const DEADLINE: Duration = Duration::from_secs(60);
 
 fn main() {
-    gauntlet_embedded::dispatch();
+    embedded::dispatch();
     let arguments = Arguments::from_args();
     let root = std::fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0);
     if !root {

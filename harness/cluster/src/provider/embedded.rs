@@ -15,6 +15,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::sync::Mutex;
 
+/// Programs that launch such clusters call it first thing in `main`.
+pub use gauntlet_embedded::dispatch;
+
 /// How long a cluster may take until its API answers. It takes about a second; a loaded machine takes longer.
 const READY_WITHIN: Duration = Duration::from_secs(60);
 
