@@ -1,6 +1,7 @@
 //! The command line.
 
 use clap::{Args, Parser, Subcommand};
+use gauntlet_cluster::images::AGENT_IMAGE;
 use std::path::PathBuf;
 
 /// Deploys a system on a cluster, breaks it on purpose, and says honestly whether it held.
@@ -28,14 +29,14 @@ const EXAMPLES: &str = "Examples:
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run scenarios and report their verdicts
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// List scenarios and systems
     List(ListArgs),
     /// Start, stop and list embedded clusters
     #[command(subcommand)]
     Cluster(ClusterCommand),
     /// Heal and remove what dead runs and clusters left
-    Clean,
+    Clean(ClusterArgs),
     /// Say what this machine lacks, and how to get it
     Doctor(SystemArgs),
     /// Show a run again and write its reports again from its events
@@ -79,9 +80,16 @@ pub struct RunArgs {
     #[arg(long, value_name = "NAME")]
     pub mutant: Option<String>,
 
-    /// Where clusters come from
-    #[arg(long, default_value = "embedded", value_name = "PROVIDER")]
-    pub cluster: String,
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+
+    /// Of an existing cluster: cordon and drain nodes, whoever else has pods on them
+    #[arg(long)]
+    pub allow_node_faults: bool,
+
+    /// Of an existing cluster: the image of this program, for clients and stand-ins
+    #[arg(long, default_value = AGENT_IMAGE, value_name = "IMAGE")]
+    pub agent_image: String,
 
     /// Nodes for the system on each cluster
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=50), value_name = "N")]
@@ -126,7 +134,28 @@ const RUN_EXAMPLES: &str = "Examples:
   gauntlet run drain --keep             leave the cluster for a look with kubectl
   gauntlet run --exact redis.failover --repeat 10
   gauntlet run --events - | jq 'select(.event == \"checked\")'
-  gauntlet run --mutant redis.failover/no-replicas redis.failover";
+  gauntlet run --mutant redis.failover/no-replicas redis.failover
+  gauntlet run --cluster kubeconfig --context staging --allow-node-faults";
+
+/// Where clusters come from.
+#[derive(Debug, Args)]
+pub struct ClusterArgs {
+    /// Where clusters come from: embedded, or kubeconfig for one that exists already
+    #[arg(long, default_value = "embedded", value_name = "PROVIDER")]
+    pub cluster: String,
+
+    /// Of an existing cluster: the context, which is never guessed
+    #[arg(long, value_name = "NAME")]
+    pub context: Option<String>,
+
+    /// Of an existing cluster: the file with the context; by default where kubectl looks
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+
+    /// Of an existing cluster: do not ask whether to go on
+    #[arg(long)]
+    pub yes: bool,
+}
 
 #[derive(Debug, Args)]
 pub struct ListArgs {

@@ -68,8 +68,17 @@ fn an_unknown_flag_gets_the_likely_one() {
 }
 
 #[test]
-fn a_provider_that_cannot_be_used_yet_says_so() {
+fn a_provider_that_cannot_be_used_says_why() {
     refused(&["run", "--cluster", "kind"], &["`kind` cannot be used yet", "hint: use --cluster embedded"]);
+    refused(&["run", "--cluster", "kubeconfig"], &["only when its context is named", "hint: add --context NAME"]);
+    refused(
+        &["run", "--context", "prod"],
+        &["--context names an existing cluster", "hint: use --cluster kubeconfig with it"],
+    );
+    refused(
+        &["run", "--cluster", "kubeconfig", "--context", "prod", "--kubeconfig", "nowhere"],
+        &["cannot use the kubeconfig nowhere"],
+    );
     refused(
         &["run", "--cluster", "embeded"],
         &["no provider of clusters is called `embeded`", "did you mean `embedded`?"],

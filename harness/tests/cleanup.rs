@@ -6,8 +6,7 @@ mod host;
 #[allow(dead_code)] // not every test uses all of it
 mod support;
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Stdio};
+use std::process::Child;
 use support::Place;
 
 /// Moments of a run, by the line that announces them. At the last one a fault is open.
@@ -33,25 +32,7 @@ fn can_run() -> bool {
 
 /// Starts a run and returns when it announces `moment`. The id of the run, and the process.
 fn run_until(place: &Place, moment: &str) -> (String, Child) {
-    let mut command = place.command(&["run", "redis.failover"]);
-    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program starts");
-    let mut lines = BufReader::new(child.stderr.take().expect("standard error is piped")).lines();
-    let mut run = None;
-    let mut said = String::new();
-    for line in lines.by_ref().map_while(Result::ok) {
-        if let Some(rest) = line.strip_prefix("run ") {
-            run = rest.split(':').next().map(str::to_owned);
-        }
-        said.push_str(&line);
-        said.push('\n');
-        if line.starts_with(moment) {
-            // Whatever it says later must not block it.
-            std::thread::spawn(move || lines.for_each(drop));
-            return (run.expect("a run says its id first"), child);
-        }
-    }
-    let ended = child.wait().expect("the run has closed its output, so it ends");
-    panic!("the run ended with {ended} before it came to `{moment}`:\n{said}");
+    support::run_until(place.command(&["run", "redis.failover"]), moment)
 }
 
 fn signal(child: &Child, signal: nix::sys::signal::Signal) {

@@ -2,6 +2,7 @@
 
 use crate::access::{Access, MANAGER, RUN_LABEL, said};
 use crate::order;
+use crate::ownership;
 use gauntlet_core::Trouble;
 use gauntlet_core::trouble::OrTrouble;
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
@@ -33,6 +34,17 @@ pub async fn apply(access: &Access, run: &str, mut objects: Vec<Value>) -> Resul
 async fn apply_one(access: &Access, kinds: &Discovery, object: &Value) -> Result<(), String> {
     let api = api_for(access, kinds, object)?;
     let name = object["metadata"]["name"].as_str().ok_or("metadata.name is missing")?;
+    if access.is_shared
+        && let Some(found) = api.get_opt(name).await.map_err(|error| said(&error))?
+        && !ownership::may_change(access, &found).await.map_err(|error| said(&error))?
+    {
+        // A kind that is there already serves as well as one of ours would.
+        return if object["kind"] == "CustomResourceDefinition" {
+            Ok(())
+        } else {
+            Err("it exists already and is not ours".to_owned())
+        };
+    }
     let parameters = PatchParams::apply(MANAGER).force();
     api.patch(name, &parameters, &Patch::Apply(object)).await.map_err(|error| said(&error))?;
     Ok(())

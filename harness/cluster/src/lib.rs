@@ -4,6 +4,8 @@
 //! - [`access`]: a client and what we know of the cluster behind it
 //! - [`progress`]: who is told what is being waited for
 //! - [`render`], [`order`], [`apply`]: from an overlay to objects in the cluster
+//! - [`images`]: what runs under the names of a system's images
+//! - [`ownership`]: what is ours on a cluster that has other users
 //! - [`prerequisites`], [`tls`]: what must exist before
 //! - [`view`], [`ready`]: the live state of the cluster, and whether it is what the contract promises
 //! - [`timeline`]: what pods and event objects amount to, for the events of a run
@@ -18,8 +20,10 @@ pub mod apply;
 pub mod evidence;
 pub mod exec;
 pub mod host;
+pub mod images;
 pub mod nodes;
 pub mod order;
+pub mod ownership;
 pub mod prerequisites;
 pub mod progress;
 pub mod provider;

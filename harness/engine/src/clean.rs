@@ -12,6 +12,8 @@ use std::path::Path;
 pub struct Cleaned {
     pub done: Vec<String>,
     pub troubles: Vec<Trouble>,
+    /// Dead runs on clusters of other providers, which are cleaned there.
+    pub elsewhere: Vec<String>,
 }
 
 /// Ends the clusters of dead runs unless they were to be kept, heals the faults of dead runs where their cluster still
@@ -26,6 +28,10 @@ pub async fn clean(state_dir: &Path, provider: &dyn Provider) -> Cleaned {
         }
     };
     for record in records {
+        if record.provider() != provider.key() {
+            cleaned.elsewhere.push(format!("run {} used {}", record.run(), record.provider()));
+            continue;
+        }
         if !record.keeps() {
             end_clusters(record.run(), provider, &mut cleaned).await;
         }

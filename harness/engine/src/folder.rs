@@ -65,16 +65,17 @@ pub struct RunRecord {
 }
 
 impl RunRecord {
-    /// `keep` says that the run's clusters are to outlive it.
+    /// `provider` is the key of what gives the run its clusters; `keep` says that these are to outlive it.
     ///
     /// # Errors
     /// It cannot be made.
-    pub fn create(state_dir: &Path, run: &RunId, keep: bool) -> Result<Self, Trouble> {
+    pub fn create(state_dir: &Path, run: &RunId, provider: &str, keep: bool) -> Result<Self, Trouble> {
         let path = runs(state_dir).join(run.as_str());
         let doing = || format!("cannot make the record of this run {}", path.display());
         std::fs::create_dir_all(&path).or_trouble(doing)?;
         let lock = File::create(path.join("lock")).or_trouble(doing)?;
         lock.try_lock().or_trouble(doing)?;
+        std::fs::write(path.join(PROVIDER), provider).or_trouble(doing)?;
         if keep {
             File::create(path.join(KEEP)).or_trouble(doing)?;
         }
@@ -85,6 +86,11 @@ impl RunRecord {
     /// The run's id.
     pub fn run(&self) -> &str {
         self.path.file_name().and_then(|name| name.to_str()).unwrap_or_default()
+    }
+
+    /// The key of the provider of its clusters.
+    pub fn provider(&self) -> String {
+        std::fs::read_to_string(self.path.join(PROVIDER)).unwrap_or_else(|_| "embedded".to_owned())
     }
 
     /// Whether its clusters are to outlive the run.
@@ -109,13 +115,21 @@ impl RunRecord {
     /// # Errors
     /// The folder of records cannot be read.
     pub fn dead(state_dir: &Path) -> Result<Vec<Self>, Trouble> {
-        let runs = runs(state_dir);
-        let entries = match std::fs::read_dir(&runs) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(vec![]),
-            Err(error) => return Err(error).or_trouble(|| format!("cannot list {}", runs.display())),
-        };
-        Ok(entries.filter_map(|entry| Self::claim(entry.ok()?.path())).collect())
+        Ok(entries(state_dir)?.into_iter().filter_map(Self::claim).collect())
+    }
+
+    /// Ids of the runs that live.
+    ///
+    /// # Errors
+    /// The folder of records cannot be read.
+    pub fn alive(state_dir: &Path) -> Result<Vec<String>, Trouble> {
+        let dead = Self::dead(state_dir)?;
+        let is_dead = |run: &String| dead.iter().any(|dead| dead.run() == run);
+        Ok(entries(state_dir)?
+            .iter()
+            .filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()))
+            .filter(|run| !is_dead(run))
+            .collect())
     }
 
     /// `None` while its run lives.
@@ -130,8 +144,21 @@ impl RunRecord {
     }
 }
 
+/// The file that says whose clusters the run uses.
+const PROVIDER: &str = "provider";
+
 /// The file that says that clusters are to outlive their run.
 const KEEP: &str = "keep";
+
+/// The records there are.
+fn entries(state_dir: &Path) -> Result<Vec<PathBuf>, Trouble> {
+    let runs = runs(state_dir);
+    match std::fs::read_dir(&runs) {
+        Ok(entries) => Ok(entries.filter_map(|entry| Some(entry.ok()?.path())).collect()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(vec![]),
+        Err(error) => Err(error).or_trouble(|| format!("cannot list {}", runs.display())),
+    }
+}
 
 fn runs(state_dir: &Path) -> PathBuf {
     state_dir.join("runs")
@@ -146,7 +173,7 @@ mod tests {
     fn a_run_is_dead_only_when_nobody_holds_it() {
         let state = tempfile::tempdir().unwrap();
         let run = RunId::new(0, 1);
-        let record = RunRecord::create(state.path(), &run, false).unwrap();
+        let record = RunRecord::create(state.path(), &run, "embedded", false).unwrap();
         record.journal.begin("c", &Disturbance::Cordon { node: "n".into() }).unwrap();
         assert!(RunRecord::dead(state.path()).unwrap().is_empty());
         drop(record);
@@ -157,7 +184,7 @@ mod tests {
     #[test]
     fn a_healed_run_is_forgotten_and_an_open_one_is_not() {
         let state = tempfile::tempdir().unwrap();
-        let record = RunRecord::create(state.path(), &RunId::new(0, 1), false).unwrap();
+        let record = RunRecord::create(state.path(), &RunId::new(0, 1), "embedded", false).unwrap();
         let id = record.journal.begin("c", &Disturbance::Cordon { node: "n".into() }).unwrap();
         record.close().unwrap();
         let again = RunRecord::dead(state.path()).unwrap().pop().unwrap();

@@ -59,8 +59,12 @@ pub(crate) async fn work(shared: Arc<Shared>, lane: usize) {
 }
 
 async fn deploy(shared: &Shared, id: String, first: &str) -> Result<Deployed, Trouble> {
+    let namespaces = shared.system.contract.prerequisites.namespaces.iter();
     let wanted = Wanted {
         id,
+        run: shared.run.to_string(),
+        namespaces: namespaces.map(|namespace| namespace.value.clone()).collect(),
+        objects: shared.objects.clone(),
         workers: shared.workers,
         images: shared.system.contract.images.clone(),
         detached: shared.keep,

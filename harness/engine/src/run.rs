@@ -116,7 +116,7 @@ pub async fn run(
     interrupted: CancellationToken,
 ) -> Result<ExitCode, Trouble> {
     let started = Instant::now();
-    let record = RunRecord::create(&options.state_dir, &options.run, options.keep)?;
+    let record = RunRecord::create(&options.state_dir, &options.run, &options.provider.key(), options.keep)?;
     let bus = Bus::start(&options.folder.events(), consumers)?;
     let emitter = bus.emitter();
     emitter.emit(Event::RunStarted(header(&options)));
@@ -164,7 +164,7 @@ async fn conduct(
     let (objects, trouble) = match render.await {
         Ok(rendered) => {
             emitter.emit(Event::Note { scenario: None, text: format!("rendered by {}", rendered.by) });
-            (rendered.objects, None)
+            (options.provider.adapt(rendered.objects, &options.system.contract.images), None)
         }
         Err(trouble) => (vec![], Some(trouble)),
     };

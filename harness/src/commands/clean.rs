@@ -1,25 +1,60 @@
-//! `gauntlet clean`: heals what dead runs left open, then removes dead clusters.
+//! `gauntlet clean`: heals what dead runs left open, then removes dead clusters, or what dead runs left on an existing one.
 
+use super::{Source, consent};
+use crate::cli::ClusterArgs;
 use crate::console;
-use gauntlet_cluster::host;
 use gauntlet_cluster::provider::embedded::Embedded;
+use gauntlet_cluster::provider::kubeconfig::Kubeconfig;
+use gauntlet_cluster::{host, ownership};
 use gauntlet_core::{ExitCode, Trouble};
+use gauntlet_engine::clean::{self, Cleaned};
+use gauntlet_engine::folder::RunRecord;
+use std::time::Duration;
+
+/// How long namespaces may take to go.
+const GONE_WITHIN: Duration = Duration::from_secs(180);
 
 /// # Errors
-/// Never: what could not be cleaned is printed, and the exit code says so.
-pub async fn clean() -> Result<ExitCode, Trouble> {
-    let provider = Embedded::default();
-    let mut cleaned = gauntlet_engine::clean::clean(&provider.state_dir, &provider).await;
+/// The cluster cannot be reached, or nobody has agreed. What could not be cleaned is printed, and the exit code says so.
+pub async fn clean(arguments: &ClusterArgs) -> Result<ExitCode, Trouble> {
+    let cleaned = match super::source(arguments, "", true)? {
+        Source::Embedded(provider) => embedded(&provider).await,
+        Source::Kubeconfig(provider) => existing(&provider, arguments.yes).await?,
+    };
+    cleaned.done.iter().for_each(|done| println!("{done}"));
+    cleaned.elsewhere.iter().for_each(|run| println!("{run}: clean up there with --cluster and --context"));
+    cleaned.troubles.iter().for_each(console::report);
+    if cleaned.done.is_empty() && cleaned.troubles.is_empty() && cleaned.elsewhere.is_empty() {
+        println!("nothing to clean");
+    }
+    Ok(if cleaned.troubles.is_empty() { ExitCode::Passed } else { ExitCode::Inconclusive })
+}
+
+async fn embedded(provider: &Embedded) -> Cleaned {
+    let mut cleaned = clean::clean(&provider.state_dir, provider).await;
     let (clusters, troubles) = provider.clean_dead();
     cleaned.done.extend(clusters.into_iter().map(|id| format!("removed what was left of cluster {id}")));
     cleaned.troubles.extend(troubles);
     if host::apt::remove_stale_policy() {
         cleaned.done.push("removed the policy that kept package services from starting".to_owned());
     }
-    cleaned.done.iter().for_each(|done| println!("{done}"));
-    cleaned.troubles.iter().for_each(console::report);
-    if cleaned.done.is_empty() && cleaned.troubles.is_empty() {
-        println!("nothing to clean");
+    cleaned
+}
+
+/// Runs that live on this machine are left alone; of runs on other machines only a person can know whether they live.
+async fn existing(provider: &Kubeconfig, yes: bool) -> Result<Cleaned, Trouble> {
+    let access = provider.access().await?;
+    let state_dir = gauntlet_embedded::default_state_dir();
+    let alive = RunRecord::alive(&state_dir)?;
+    let dead: Vec<String> = ownership::runs(&access).await?.into_iter().filter(|run| !alive.contains(run)).collect();
+    if !dead.is_empty() {
+        let context = &provider.context;
+        consent::ask(&format!("everything of these runs in context {context} will go: {}\n", dead.join(", ")), yes)?;
     }
-    Ok(if cleaned.troubles.is_empty() { ExitCode::Passed } else { ExitCode::Inconclusive })
+    let mut cleaned = clean::clean(&state_dir, provider).await;
+    cleaned.elsewhere.clear();
+    let (removed, troubles) = ownership::remove(&access, |run| dead.iter().any(|dead| dead == run), GONE_WITHIN).await;
+    cleaned.done.extend(removed.into_iter().map(|what| format!("removed {what}")));
+    cleaned.troubles.extend(troubles);
+    Ok(cleaned)
 }

@@ -17,7 +17,17 @@ pub async fn cluster(command: ClusterCommand) -> Result<ExitCode, Trouble> {
             let contract = systems::load(&system.system)?.contract;
             host::ensure(&contract, no_install).await?;
             provider.check()?;
-            up(&provider, Wanted { id: name, workers: nodes, images: contract.images, detached: true, port }).await
+            let wanted = Wanted {
+                run: name.clone(),
+                id: name,
+                namespaces: vec![],
+                objects: vec![],
+                workers: nodes,
+                images: contract.images,
+                detached: true,
+                port,
+            };
+            up(&provider, wanted).await
         }
         ClusterCommand::Down { name } => {
             if !provider.list()?.iter().any(|cluster| cluster.id == name) {

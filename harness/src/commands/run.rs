@@ -1,5 +1,6 @@
 //! `gauntlet run`: checks everything that can be checked before anything is started, then leaves the rest to the engine.
 
+use super::{Source, consent};
 use crate::cli::RunArgs;
 use crate::{console, interrupt};
 use gauntlet_cluster::Provider;
@@ -26,14 +27,15 @@ pub async fn run(arguments: RunArgs, verbose: bool) -> Result<ExitCode, Trouble>
         planned.iter().for_each(|planned| println!("{}: test", planned.name()));
         return Ok(ExitCode::Passed);
     }
-    let provider = super::provider(&arguments.cluster)?;
+    let source = super::source(&arguments.cluster, &arguments.agent_image, arguments.allow_node_faults)?;
     let summary = arguments.summary.clone().map(markdown::Writer::open).transpose().map_err(Trouble::input)?;
     let system = system(&arguments)?;
     let interrupted = interrupt::token()?;
     tokio::select! {
-        prepared = prepare(&arguments, &system, provider.as_ref()) => prepared?,
+        prepared = prepare(&arguments, &system, &source) => prepared?,
         () = interrupted.cancelled() => return Ok(ExitCode::Interrupted),
     }
+    let provider = source.provider();
     let entropy = uuid::Uuid::new_v4().as_u64_pair();
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     // Sixteen bits tell apart runs of one second.
@@ -83,17 +85,41 @@ fn system(arguments: &RunArgs) -> Result<System, Trouble> {
     Ok(System { contract: Arc::new(found.contract), folder: found.folder, overlay, mutant })
 }
 
-async fn prepare(arguments: &RunArgs, system: &System, provider: &dyn Provider) -> Result<(), Trouble> {
-    host::ensure(&system.contract, arguments.no_install).await?;
-    provider.check()
+/// Everything that can be checked or agreed to before anything is started.
+async fn prepare(arguments: &RunArgs, system: &System, source: &Source) -> Result<(), Trouble> {
+    match source {
+        Source::Embedded(embedded) => {
+            host::ensure(&system.contract, arguments.no_install).await?;
+            embedded.check()
+        }
+        Source::Kubeconfig(cluster) => {
+            if arguments.parallel > 1 {
+                let trouble = Trouble::input("an existing cluster has room for the system once");
+                return Err(trouble.hint("leave out --parallel"));
+            }
+            cluster.access().await?;
+            let objects = system.render().await?.objects;
+            let prerequisites = &system.contract.prerequisites;
+            let namespaces: Vec<String> = prerequisites.namespaces.iter().map(|name| name.value.clone()).collect();
+            let kinds: Vec<String> =
+                prerequisites.crds.iter().map(|file| format!("the kinds of {}", file.path.value)).collect();
+            consent::ask(&consent::plan(cluster, &namespaces, &objects, &kinds, arguments.keep), arguments.cluster.yes)
+        }
+    }
 }
 
 /// The command that repeats this run, without the names of scenarios.
 fn again(arguments: &RunArgs, system: &System, seed: Seed) -> String {
     let mut command = format!(
         "gauntlet run --system {} --overlay {} --cluster {} --nodes {} --seed {seed}",
-        arguments.system.system, system.overlay, arguments.cluster, arguments.nodes
+        arguments.system.system, system.overlay, arguments.cluster.cluster, arguments.nodes
     );
+    if let Some(context) = &arguments.cluster.context {
+        let _ = write!(command, " --context {context}");
+        if arguments.allow_node_faults {
+            command.push_str(" --allow-node-faults");
+        }
+    }
     if let Some(mutant) = &arguments.mutant {
         let _ = write!(command, " --mutant {mutant}");
     }

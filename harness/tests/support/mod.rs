@@ -1,7 +1,8 @@
 //! Running the program as a person does, with a state and a report folder of the test's own.
 
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 
 /// What a command came to.
 pub struct Ended {
@@ -50,6 +51,28 @@ impl Place {
         std::fs::write(&file, change(text)).expect("the contract can be written");
         copy
     }
+}
+
+/// Starts a run and returns when it announces `moment`. The id of the run, and the process.
+pub fn run_until(mut command: Command, moment: &str) -> (String, Child) {
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program starts");
+    let mut lines = BufReader::new(child.stderr.take().expect("standard error is piped")).lines();
+    let mut run = None;
+    let mut said = String::new();
+    for line in lines.by_ref().map_while(Result::ok) {
+        if let Some(rest) = line.strip_prefix("run ") {
+            run = rest.split(':').next().map(str::to_owned);
+        }
+        said.push_str(&line);
+        said.push('\n');
+        if line.starts_with(moment) {
+            // Whatever it says later must not block it.
+            std::thread::spawn(move || lines.for_each(drop));
+            return (run.expect("a run says its id first"), child);
+        }
+    }
+    let ended = child.wait().expect("the run has closed its output, so it ends");
+    panic!("the run ended with {ended} before it came to `{moment}`:\n{said}");
 }
 
 pub fn ended(output: Output) -> Ended {

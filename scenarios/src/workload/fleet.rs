@@ -68,7 +68,8 @@ impl<'a> Fleet<'a> {
         let clients = Client::all(lab.deployment());
         let node = lab.cluster().quiet_node().map(str::to_owned);
         let settled_within = lab.deployment().contract.objectives.jobs.as_ref().map(|jobs| jobs.settled_within);
-        let placement = Placement { fleet: format!("{}-{part}", lab.slug()), node, load, settled_within };
+        let image = lab.cluster().agent_image().to_owned();
+        let placement = Placement { fleet: format!("{}-{part}", lab.slug()), node, image, load, settled_within };
         let fleet = Self { lab, clients, placement, part: part.to_owned() };
         let mut objects = pods::policies(lab.deployment(), &fleet.clients);
         objects.push(pods::namespace(&fleet.placement));

@@ -12,7 +12,6 @@ pub const LABEL: &str = "gauntlet.test/agent";
 /// The durable consumer of a fleet's stream.
 pub const CONSUMER: &str = "gauntlet";
 
-const IMAGE: &str = "gauntlet/agent:latest";
 const CONTROL_PORT: u16 = 7070;
 const TLS: &str = "/gauntlet-tls";
 
@@ -65,6 +64,8 @@ pub struct Placement {
     pub fleet: String,
     /// The node that nothing disturbs.
     pub node: Option<String>,
+    /// The image of the agent.
+    pub image: String,
     pub load: Load,
     /// How long what was accepted may take to come to its end, where the contract says so.
     pub settled_within: Option<Span>,
@@ -151,7 +152,7 @@ pub fn pod(deployment: Deployment<'_>, client: &Client<'_>, placement: &Placemen
         "securityContext": {"runAsNonRoot": true, "runAsUser": 65532, "runAsGroup": 65532, "fsGroup": 65532},
         "containers": [{
             "name": "agent",
-            "image": IMAGE,
+            "image": placement.image,
             "args": ["workload", client.subcommand()],
             "env": environment(deployment, client, placement),
             "securityContext": {"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true},
@@ -284,7 +285,13 @@ mod tests {
 
     fn placement() -> Placement {
         let load = Load { pause_ms: 20, consume: false };
-        Placement { fleet: "fault".into(), node: Some("quiet".into()), load, settled_within: None }
+        Placement {
+            fleet: "fault".into(),
+            node: Some("quiet".into()),
+            image: "agent".into(),
+            load,
+            settled_within: None,
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::{Cluster, Provider, Wanted};
 use crate::access::Access;
+use crate::images::{AGENT_IMAGE, PROGRAM, without_tag};
 use crate::traffic::{Counters, Dialled, OutsideHost, TrafficFault};
 use async_trait::async_trait;
 use gauntlet_core::contract::workload::{Image, ImageSource};
@@ -29,12 +30,6 @@ const NODE_REPLIES_WITHIN: Duration = Duration::from_secs(30);
 
 /// The node that nothing disturbs, as the embedded cluster names it.
 const QUIET_NODE: &str = "control-plane";
-
-/// Where this program is in containers that run it.
-const PROGRAM: &str = "/gauntlet";
-
-/// The image of the agent itself.
-pub const AGENT_IMAGE: &str = "gauntlet/agent";
 
 /// Clusters of the embedded Kubernetes.
 #[derive(Debug, Clone)]
@@ -156,7 +151,7 @@ fn recipes(images: &[Image], program: &Path) -> Result<Vec<ImageRecipe>, Trouble
         ..ImageRecipe::default()
     };
     let mut recipes = vec![
-        agent(AGENT_IMAGE, &[]),
+        agent(without_tag(AGENT_IMAGE), &[]),
         agent("oliver006/redis_exporter", &["redis-exporter"]),
         // Its scripts call `nats`: this program, which knows itself by that name. It has a folder of its own, since no
         // file can be put among the host's, which are mounted read-only.

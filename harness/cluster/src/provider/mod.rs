@@ -1,16 +1,20 @@
 //! What gives us a cluster, and the powers over its nodes that the Kubernetes API does not give.
 //!
 //! - [`embedded`]: the embedded Kubernetes, the default
+//! - [`kubeconfig`]: a cluster that exists already and has other users
 //!
-//! Clusters in Docker and existing clusters are to be further implementations of the same two traits.
+//! Clusters in Docker are to be a further implementation of the same two traits.
 
 pub mod embedded;
+pub mod kubeconfig;
 
 use crate::access::Access;
+use crate::images::AGENT_IMAGE;
 use crate::traffic::{Counters, Dialled, OutsideHost, TrafficFault};
 use async_trait::async_trait;
 use gauntlet_core::contract::workload::Image;
 use gauntlet_core::{Capability, Trouble};
+use serde_json::Value;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -20,6 +24,12 @@ use std::time::Duration;
 pub struct Wanted {
     /// Unique on this machine; names it for `cluster list` and `clean`.
     pub id: String,
+    /// The run it is for: the value of [`RUN_LABEL`](crate::access::RUN_LABEL) on what is created in it.
+    pub run: String,
+    /// Namespaces that the run will create.
+    pub namespaces: Vec<String>,
+    /// What will be deployed.
+    pub objects: Vec<Value>,
     /// Nodes for the system under test. One more is there for what must not be disturbed.
     pub workers: u8,
     /// Where the images of the system come from.
@@ -35,6 +45,16 @@ pub struct Wanted {
 pub trait Provider: Send + Sync {
     /// The name that `--cluster` knows it by.
     fn name(&self) -> &'static str;
+
+    /// Tells its clusters from those of others of the same kind, in the records of runs.
+    fn key(&self) -> String {
+        self.name().to_owned()
+    }
+
+    /// The objects as such a cluster can run them. `images` says what runs under the names of the system's images.
+    fn adapt(&self, objects: Vec<Value>, _images: &[Image]) -> Vec<Value> {
+        objects
+    }
 
     /// Whether this machine can have such a cluster at all; nothing is started.
     ///
@@ -77,6 +97,11 @@ pub trait Cluster: Send + Sync {
     fn workers(&self) -> &[String];
     /// The node that no scenario disturbs, where there is one.
     fn quiet_node(&self) -> Option<&str>;
+
+    /// The image of the agent, which clients run.
+    fn agent_image(&self) -> &str {
+        AGENT_IMAGE
+    }
 
     /// Kills the container's process and keeps it from starting again.
     ///

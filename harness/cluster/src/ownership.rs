@@ -1,0 +1,147 @@
+//! What is ours on a cluster that has other users: what carries the label of a run, and nothing else.
+
+use crate::access::{Access, RUN_LABEL, said};
+use gauntlet_core::Trouble;
+use gauntlet_core::trouble::OrTrouble;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams};
+use kube::discovery::{Discovery, verbs};
+use kube::runtime::conditions::is_deleted;
+use kube::runtime::wait::await_condition;
+use kube::{Resource, ResourceExt};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// The run that an object belongs to; `None` for what is not ours.
+pub fn run_of<K: Resource>(object: &K) -> Option<&str> {
+    object.meta().labels.as_ref()?.get(RUN_LABEL).map(String::as_str)
+}
+
+/// The runs that have something on the cluster: those whose label a namespace carries.
+///
+/// # Errors
+/// Namespaces cannot be listed.
+pub async fn runs(access: &Access) -> Result<BTreeSet<String>, Trouble> {
+    let api: Api<Namespace> = Api::all(access.client.clone());
+    let found = api.list(&ListParams::default().labels(RUN_LABEL)).await.or_trouble(|| "cannot list namespaces")?;
+    Ok(found.items.iter().filter_map(run_of).map(str::to_owned).collect())
+}
+
+/// Makes sure that none of the namespaces exists: what is in one is somebody's, or left from a run that died.
+///
+/// # Errors
+/// Those that exist, and what to do about each.
+pub async fn check_free(access: &Access, namespaces: &[String]) -> Result<(), Trouble> {
+    let api: Api<Namespace> = Api::all(access.client.clone());
+    let (mut taken, mut hints) = (Vec::new(), BTreeSet::new());
+    for name in namespaces {
+        let found = api.get_opt(name).await.or_trouble(|| format!("cannot look for namespace {name}"))?;
+        match found.as_ref().map(run_of) {
+            None => {}
+            Some(Some(run)) => {
+                taken.push(format!("{name} (left by run {run})"));
+                hints.insert("remove what dead runs left with `gauntlet clean --cluster kubeconfig --context NAME`");
+            }
+            Some(None) => {
+                taken.push(format!("{name} (not ours)"));
+                hints.insert("use another cluster, or remove the namespace yourself if nobody needs it");
+            }
+        }
+    }
+    if taken.is_empty() {
+        return Ok(());
+    }
+    let trouble = Trouble::input(format!("these namespaces exist on the cluster already: {}", taken.join(", ")));
+    Err(hints.into_iter().fold(trouble, Trouble::hint))
+}
+
+/// Whether an object that exists may be changed: it is ours, or in a namespace of ours.
+///
+/// # Errors
+/// Its namespace cannot be looked at.
+pub async fn may_change(access: &Access, found: &DynamicObject) -> Result<bool, kube::Error> {
+    if !access.is_shared || run_of(found).is_some() {
+        return Ok(true);
+    }
+    let Some(namespace) = found.namespace() else { return Ok(false) };
+    let api: Api<Namespace> = Api::all(access.client.clone());
+    Ok(api.get_opt(&namespace).await?.is_some_and(|namespace| run_of(&namespace).is_some()))
+}
+
+/// Removes everything that belongs to the chosen runs, namespaces first, and waits until those are gone. Goes on
+/// whatever fails; what was removed, and what could not be.
+pub async fn remove(
+    access: &Access,
+    is_chosen: impl Fn(&str) -> bool + Sync,
+    deadline: Duration,
+) -> (Vec<String>, Vec<Trouble>) {
+    let (mut removed, mut troubles) = (Vec::new(), Vec::new());
+    let until = tokio::time::Instant::now() + deadline;
+    let api: Api<Namespace> = Api::all(access.client.clone());
+    match api.list(&ListParams::default().labels(RUN_LABEL)).await {
+        Err(error) => troubles.push(Trouble::harness(format!("cannot list namespaces: {}", said(&error)))),
+        Ok(found) => {
+            let chosen = found.items.into_iter().filter(|found| run_of(found).is_some_and(&is_chosen));
+            let gone = futures::future::join_all(chosen.map(|namespace| remove_namespace(&api, namespace, until)));
+            for result in gone.await {
+                match result {
+                    Ok(name) => removed.push(format!("namespace {name}")),
+                    Err(trouble) => troubles.push(trouble),
+                }
+            }
+        }
+    }
+    match remove_rest(access, &is_chosen).await {
+        Ok(rest) => removed.extend(rest),
+        Err(trouble) => troubles.push(trouble),
+    }
+    (removed, troubles)
+}
+
+async fn remove_namespace(
+    api: &Api<Namespace>,
+    namespace: Namespace,
+    until: tokio::time::Instant,
+) -> Result<String, Trouble> {
+    let (name, uid) = (namespace.name_any(), namespace.uid().unwrap_or_default());
+    let doing = || format!("cannot remove namespace {name}");
+    match api.delete(&name, &DeleteParams::default()).await {
+        // It may be on its way already.
+        Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => {}
+        other => drop(other.or_trouble(doing)?),
+    }
+    match tokio::time::timeout_at(until, await_condition(api.clone(), &name, is_deleted(&uid))).await {
+        Ok(gone) => gone.or_trouble(doing).map(|_| name.clone()),
+        Err(_) => Err(Trouble::harness(format!("namespace {name} is not gone by the deadline"))
+            .hint(format!("see what holds it: kubectl get namespace {name} -o yaml"))),
+    }
+}
+
+/// Everything labelled that stands in no namespace of ours. What may not be listed cannot have been created either.
+async fn remove_rest(access: &Access, is_chosen: impl Fn(&str) -> bool) -> Result<Vec<String>, Trouble> {
+    let kinds = Discovery::new(access.client.clone()).run().await.or_trouble(|| "cannot discover the API's kinds")?;
+    let mut removed = Vec::new();
+    for group in kinds.groups() {
+        for (resource, capabilities) in group.recommended_resources() {
+            let usable = [verbs::LIST, verbs::DELETE].iter().all(|verb| capabilities.supports_operation(verb));
+            if !usable || resource.kind == "Namespace" {
+                continue;
+            }
+            let api: Api<DynamicObject> = Api::all_with(access.client.clone(), &resource);
+            let Ok(found) = api.list(&ListParams::default().labels(RUN_LABEL)).await else { continue };
+            for object in found.items.into_iter().filter(|found| run_of(found).is_some_and(&is_chosen)) {
+                let name = object.name_any();
+                let api: Api<DynamicObject> = match object.namespace() {
+                    Some(namespace) => Api::namespaced_with(access.client.clone(), &namespace, &resource),
+                    None => api.clone(),
+                };
+                match api.delete(&name, &DeleteParams::default()).await {
+                    Ok(_) => removed.push(format!("{} {name}", resource.kind)),
+                    Err(kube::Error::Api(status)) if status.code == 404 => {}
+                    Err(error) => return Err(Trouble::harness(format!("cannot remove {name}: {}", said(&error)))),
+                }
+            }
+        }
+    }
+    Ok(removed)
+}

@@ -1,0 +1,247 @@
+//! A cluster that exists already, reached by a context of a kubeconfig. It has other users: the context is named, never
+//! guessed; what does not carry the label of a run is never changed; nodes are disturbed only with leave.
+//!
+//! - [`permissions`]: what a run must be allowed to do
+//! - [`nodes`]: which nodes may be disturbed
+
+pub mod nodes;
+mod permissions;
+
+use super::{Cluster, Provider, Wanted};
+use crate::access::Access;
+use crate::images;
+use crate::ownership;
+use crate::traffic::{Counters, Dialled, OutsideHost, TrafficFault};
+use async_trait::async_trait;
+use gauntlet_core::contract::workload::Image;
+use gauntlet_core::trouble::OrTrouble;
+use gauntlet_core::{Capability, Trouble};
+use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::api::storage::v1::StorageClass;
+use kube::ResourceExt;
+use kube::api::{Api, ListParams};
+use nodes::Nodes;
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How long the namespaces of a run may take to go: their pods end in their own time.
+const GONE_WITHIN: Duration = Duration::from_secs(180);
+
+const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
+
+/// One cluster that exists already.
+#[derive(Debug, Clone)]
+pub struct Kubeconfig {
+    pub file: PathBuf,
+    pub context: String,
+    /// Nodes may be cordoned and drained, whoever else has pods on them.
+    pub node_faults: bool,
+    pub agent_image: String,
+}
+
+/// Where `kubectl` would look: the first file of `KUBECONFIG`, or `~/.kube/config`.
+pub fn default_file() -> PathBuf {
+    let named = std::env::var_os("KUBECONFIG").and_then(|paths| std::env::split_paths(&paths).next());
+    named.unwrap_or_else(|| PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".kube/config"))
+}
+
+impl Kubeconfig {
+    /// # Errors
+    /// The file or the context cannot be used.
+    pub async fn access(&self) -> Result<Access, Trouble> {
+        Access::from_context(&self.file, &self.context).await
+    }
+
+    async fn nodes(access: &Access) -> Result<Nodes, Trouble> {
+        let api: Api<Node> = Api::all(access.client.clone());
+        let list = api.list(&ListParams::default()).await.or_trouble(|| "cannot list the cluster's nodes")?;
+        Ok(nodes::choose(&list.items))
+    }
+
+    async fn running(&self, id: String, access: Access) -> Result<Running, Trouble> {
+        let nodes = Self::nodes(&access).await?;
+        Ok(Running { id, access, nodes, node_faults: self.node_faults, agent_image: self.agent_image.clone() })
+    }
+}
+
+#[async_trait]
+impl Provider for Kubeconfig {
+    fn name(&self) -> &'static str {
+        "kubeconfig"
+    }
+
+    fn key(&self) -> String {
+        format!("kubeconfig {}", self.context)
+    }
+
+    fn adapt(&self, objects: Vec<Value>, images: &[Image]) -> Vec<Value> {
+        images::replaced(objects, images, &self.agent_image)
+    }
+
+    fn check(&self) -> Result<(), Trouble> {
+        Ok(())
+    }
+
+    async fn launch(&self, wanted: Wanted) -> Result<Box<dyn Cluster>, Trouble> {
+        let access = self.access().await?;
+        access.check_version().await?;
+        permissions::check(&access, &wanted.objects, self.node_faults).await?;
+        ownership::check_free(&access, &wanted.namespaces).await?;
+        check_storage(&access, &wanted.objects).await?;
+        let running = self.running(wanted.id, access).await?;
+        if running.nodes.workers.is_empty() {
+            return Err(Trouble::input(format!("no node of context {} takes pods", self.context)));
+        }
+        Ok(Box::new(running))
+    }
+
+    fn ids(&self) -> Result<Vec<String>, Trouble> {
+        Ok(vec![])
+    }
+
+    async fn find(&self, id: &str) -> Result<Option<Box<dyn Cluster>>, Trouble> {
+        Ok(Some(Box::new(self.running(id.to_owned(), self.access().await?).await?)))
+    }
+
+    async fn discard(&self, id: &str) -> Result<(), Trouble> {
+        remove_run(&self.access().await?, id).await
+    }
+}
+
+/// Claims that name no class need a default one.
+async fn check_storage(access: &Access, objects: &[Value]) -> Result<(), Trouble> {
+    let Some(wanting) = objects.iter().find(|object| wants_default_class(object)) else { return Ok(()) };
+    let api: Api<StorageClass> = Api::all(access.client.clone());
+    let classes = api.list(&ListParams::default()).await.or_trouble(|| "cannot list storage classes")?;
+    let is_default = |class: &StorageClass| class.annotations().get(DEFAULT_CLASS).is_some_and(|value| value == "true");
+    if classes.items.iter().any(is_default) {
+        return Ok(());
+    }
+    let name = crate::apply::name_of(wanting);
+    Err(Trouble::input(format!("{name} needs a volume, and the cluster has no default storage class"))
+        .hint("make one the default, or name a class in the overlay"))
+}
+
+fn wants_default_class(object: &Value) -> bool {
+    let lacks_class = |claim: &Value| claim["spec"]["storageClassName"].is_null();
+    match object["kind"].as_str() {
+        Some("PersistentVolumeClaim") => lacks_class(object),
+        Some("StatefulSet") => {
+            object["spec"]["volumeClaimTemplates"].as_array().is_some_and(|claims| claims.iter().any(lacks_class))
+        }
+        _ => false,
+    }
+}
+
+/// Ids of clusters are those of their run with two numbers behind.
+fn run_of(id: &str) -> &str {
+    let run = id.rsplitn(3, '-').nth(2);
+    run.unwrap_or(id)
+}
+
+async fn remove_run(access: &Access, id: &str) -> Result<(), Trouble> {
+    let run = run_of(id);
+    let (_, troubles) = ownership::remove(access, |other| other == run, GONE_WITHIN).await;
+    troubles.into_iter().next().map_or(Ok(()), Err)
+}
+
+struct Running {
+    id: String,
+    access: Access,
+    nodes: Nodes,
+    node_faults: bool,
+    agent_image: String,
+}
+
+fn no_verb(what: &str) -> Trouble {
+    Trouble::harness(format!("the Kubernetes API has no verb to {what}"))
+}
+
+#[async_trait]
+impl Cluster for Running {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn access(&self) -> &Access {
+        &self.access
+    }
+
+    fn capabilities(&self) -> BTreeSet<Capability> {
+        // Without a node set aside the clients would be drained themselves.
+        let drains = self.node_faults && self.nodes.quiet.is_some();
+        drains.then_some(Capability::DrainNodes).into_iter().collect()
+    }
+
+    fn workers(&self) -> &[String] {
+        &self.nodes.workers
+    }
+
+    fn quiet_node(&self) -> Option<&str> {
+        self.nodes.quiet.as_deref()
+    }
+
+    fn agent_image(&self) -> &str {
+        &self.agent_image
+    }
+
+    async fn hold_container(&self, _: &str, _: &str, _: &str) -> Result<(), Trouble> {
+        Err(no_verb("kill a container and keep it down"))
+    }
+
+    async fn release_container(&self, _: &str, _: &str, _: &str) -> Result<(), Trouble> {
+        Err(no_verb("let a container start again"))
+    }
+
+    fn outside_hosts(&self) -> &[OutsideHost] {
+        &[]
+    }
+
+    async fn disturb_traffic(&self, _: &str, _: &TrafficFault) -> Result<(), Trouble> {
+        Err(no_verb("disturb traffic"))
+    }
+
+    async fn restore_traffic(&self, _: &str) -> Result<(), Trouble> {
+        Err(no_verb("restore traffic"))
+    }
+
+    async fn traffic_counters(&self, _: &str) -> Result<Counters, Trouble> {
+        Err(no_verb("count traffic"))
+    }
+
+    async fn dial(&self, _: &str, _: &str, _: SocketAddr, _: Duration) -> Result<Dialled, Trouble> {
+        Err(no_verb("dial from a pod"))
+    }
+
+    async fn log(&self) -> Option<String> {
+        None
+    }
+
+    async fn shutdown(&self) -> Result<(), Trouble> {
+        remove_run(&self.access, &self.id).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_cluster_belongs_to_its_run() {
+        assert_eq!(run_of("20260101-000000-abcd-1-2"), "20260101-000000-abcd");
+        assert_eq!(run_of("gauntlet"), "gauntlet");
+    }
+
+    #[test]
+    fn only_claims_without_a_class_need_a_default_one() {
+        let set = |class: Value| json!({"kind": "StatefulSet", "spec": {"volumeClaimTemplates": [{"spec": {"storageClassName": class}}]}});
+        assert!(wants_default_class(&set(Value::Null)));
+        assert!(!wants_default_class(&set(json!("fast"))));
+        assert!(wants_default_class(&json!({"kind": "PersistentVolumeClaim", "spec": {}})));
+        assert!(!wants_default_class(&json!({"kind": "Deployment", "spec": {}})));
+    }
+}
