@@ -8,7 +8,7 @@ pub const SCRIPT: &str = concat!(
     include_str!("../../assets/page.js")
 );
 pub const UPLOT_STYLE: &str = include_str!("../../assets/uplot/uPlot.min.css");
-pub const UPLOT_SCRIPT: &str = include_str!("../../assets/uplot/uPlot.iife.min.js");
+pub const UPLOT_SCRIPT: &str = include_str!("../../assets/uplot/uPlot.iife.js");
 
 #[cfg(test)]
 mod tests {
@@ -18,8 +18,8 @@ mod tests {
     #[test]
     fn the_chart_library_is_the_published_one() {
         for (file, sum) in [
-            (UPLOT_SCRIPT, "19c8d4c6ad88929a79f4ae49d6f7161566dfd0ba3d15cc495e974f787eb78f1f"),
-            (UPLOT_STYLE, "df630c6a8d6f8eeaff264b50f73ce5b114f646ffd9a0bb74f049b0a00135fa04"),
+            (UPLOT_SCRIPT, "655bc8aa33781e8721c5af6b59f1699c03c9bda951aa74a6ab518ac20cc4326d"),
+            (UPLOT_STYLE, "3f121cd4a997b634e07a887658850018e475c26f0bddd874109a8d382c19de87"),
         ] {
             let digest = Sha256::digest(file.as_bytes());
             assert_eq!(digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>(), sum);

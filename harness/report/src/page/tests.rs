@@ -1,3 +1,5 @@
+//! The page as text: what stands where, and that nothing slips through unescaped.
+
 use super::*;
 use crate::summary::tests::{finished, header, observations};
 use gauntlet_core::contract::network::{Expected, Protocol};
