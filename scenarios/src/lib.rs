@@ -7,9 +7,11 @@
 //! - [`nats`]: losing peers of a JetStream cluster, and its quorum
 //! - [`drain`]: draining nodes without losing a quorum
 //! - [`network`]: who reaches whom
+//! - [`backup`]: backups that run by themselves, and the way back
 //!
 //! Nothing here names a system: what a scenario needs to know, the contract says.
 
+pub mod backup;
 pub mod drain;
 pub mod nats;
 pub mod network;

@@ -1,5 +1,6 @@
 //! Every scenario there is. The command line and the tests take them from here and nowhere else.
 
+use crate::backup::{BackupNats, BackupRedis};
 use crate::drain::DrainQuorum;
 use crate::nats::PeerLoss;
 use crate::redis::Failover;
@@ -7,5 +8,5 @@ use gauntlet_engine::Scenario;
 
 /// All scenarios, in the order in which they run.
 pub fn all() -> Vec<&'static dyn Scenario> {
-    vec![&Failover, &DrainQuorum, &PeerLoss]
+    vec![&Failover, &DrainQuorum, &PeerLoss, &BackupRedis, &BackupNats]
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
-use crate::{cluster_view, exporter, idle, lifecycle, nats_cli, output, probe, standin, workload};
+use crate::{cluster_view, exporter, idle, keep, lifecycle, nats_cli, output, probe, standin, workload};
 
 /// Clients, stand-ins and small tools that run inside a cluster under test.
 #[derive(Parser)]
@@ -40,6 +40,9 @@ enum Command {
     Nats(nats_cli::NatsArgs),
     /// Stay, so that probes can be run here.
     Idle(idle::IdleArgs),
+    /// Write known data and tell what of it is there.
+    #[command(subcommand)]
+    Keep(keep::KeepCommand),
     /// Print whether targets can be reached, as JSON.
     Probe(probe::ProbeArgs),
 }
@@ -92,6 +95,7 @@ fn run(command: Command) -> Result<ExitCode> {
             Command::RedisExporter(args) => exporter::run(args).await.map(|()| ExitCode::SUCCESS),
             Command::Nats(args) => nats_cli::run(args).await.map(|()| ExitCode::SUCCESS),
             Command::Idle(args) => idle::run(args).await.map(|()| ExitCode::SUCCESS),
+            Command::Keep(command) => keep::run(command).await.map(|()| ExitCode::SUCCESS),
             Command::Probe(args) => output::json(&probe::probe(&args).await).map(|()| ExitCode::SUCCESS),
         }
     })

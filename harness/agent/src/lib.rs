@@ -5,6 +5,7 @@
 //! - [`cluster_view`]: what the nodes of a Redis Cluster say of it.
 //! - [`exporter`]: a subset of `redis_exporter`; [`nats_cli`]: a subset of the `nats` command.
 //! - [`probe`]: whether targets can be reached; [`idle`]: staying, so that it can be asked there.
+//! - [`keep`]: known data for a backup to save, and what of it is there.
 //! - `redis_link`, `nats_link`, `tls`, `http_server`, `lifecycle`, `output`: the edges that these share.
 
 mod cli;
@@ -12,6 +13,7 @@ pub mod cluster_view;
 pub mod exporter;
 mod http_server;
 pub mod idle;
+pub mod keep;
 mod lifecycle;
 pub mod nats_cli;
 mod nats_link;

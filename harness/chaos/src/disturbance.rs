@@ -1,7 +1,7 @@
 //! What may be done to a cluster, as data: enough for another process to undo it.
 
 use gauntlet_cluster::traffic::TrafficFault;
-use gauntlet_cluster::{Cluster, nodes};
+use gauntlet_cluster::{Cluster, nodes, volumes};
 use gauntlet_core::Trouble;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -16,6 +16,11 @@ pub enum Disturbance {
     Cordon { node: String },
     /// Traffic between some parties does not arrive, or not all of it.
     Traffic { id: String, fault: TrafficFault },
+    /// The StatefulSet's pods are stopped and their volumes deleted.
+    LoseVolumes { namespace: String, stateful_set: String, replicas: i32 },
+    /// Everything in a store is deleted through the store itself. There is nothing to undo: what was lost only a restore
+    /// brings back.
+    Wipe { store: String },
 }
 
 impl Disturbance {
@@ -30,6 +35,10 @@ impl Disturbance {
             }
             Self::Cordon { node } => nodes::uncordon(cluster.access(), node).await,
             Self::Traffic { id, .. } => cluster.restore_traffic(id).await,
+            Self::LoseVolumes { namespace, stateful_set, replicas } => {
+                volumes::scale(cluster.access(), namespace, stateful_set, *replicas).await
+            }
+            Self::Wipe { .. } => Ok(()),
         }
     }
 }
@@ -42,6 +51,10 @@ impl fmt::Display for Disturbance {
             }
             Self::Cordon { node } => write!(f, "cordon {node}"),
             Self::Traffic { fault, .. } => fault.fmt(f),
+            Self::LoseVolumes { namespace, stateful_set, .. } => {
+                write!(f, "delete the volumes of {namespace}/{stateful_set}")
+            }
+            Self::Wipe { store } => write!(f, "delete everything in {store}"),
         }
     }
 }

@@ -3,7 +3,7 @@
 //! - [`disturbance`]: what may be done to a cluster, as data that another process can undo
 //! - [`journal`]: what was about to be done, on disk before it is done
 //! - [`fault`]: injecting, proving and healing
-//! - [`hold`], [`cordon`], [`traffic`]: the faults there are
+//! - [`hold`], [`cordon`], [`traffic`], [`volumes`]: the faults there are
 
 pub mod cordon;
 pub mod disturbance;
@@ -11,6 +11,7 @@ pub mod fault;
 pub mod hold;
 pub mod journal;
 pub mod traffic;
+pub mod volumes;
 
 pub use disturbance::Disturbance;
 pub use fault::{Fault, Injected, inject};

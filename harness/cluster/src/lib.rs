@@ -12,6 +12,7 @@
 //! - [`exec`]: commands in pods, and their logs
 //! - [`nodes`]: cordon, evict, drain
 //! - [`traffic`]: faults of the traffic between some parties
+//! - [`jobs`], [`volumes`]: jobs by hand; claims and replicas of StatefulSets
 //! - [`host`]: programs that this machine must have
 //! - [`evidence`]: everything a person needs to find a cause, without any secret
 
@@ -21,6 +22,7 @@ pub mod evidence;
 pub mod exec;
 pub mod host;
 pub mod images;
+pub mod jobs;
 pub mod nodes;
 pub mod order;
 pub mod ownership;
@@ -33,6 +35,7 @@ pub mod timeline;
 pub mod tls;
 pub mod traffic;
 pub mod view;
+pub mod volumes;
 
 pub use access::Access;
 pub use progress::Progress;

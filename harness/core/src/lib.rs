@@ -11,6 +11,7 @@
 //! - [`run`]: names of runs, and exit codes
 //! - [`history`], [`checkers`]: what clients did and saw, and what that says of the store behind them
 //! - [`timeline`]: what happened when, for reports
+//! - [`kept`]: known data before and after it was lost and restored
 //! - [`trouble`]: what went wrong outside the system under test, and what to do next
 //! - [`span`]: lengths of time as people write them
 
@@ -19,6 +20,7 @@ pub mod checkers;
 pub mod contract;
 pub mod event;
 pub mod history;
+pub mod kept;
 pub mod matrix;
 pub mod problem;
 pub mod run;

@@ -73,27 +73,12 @@ impl<'a> Fleet<'a> {
         let fleet = Self { lab, clients, placement, part: part.to_owned() };
         let mut objects = pods::policies(lab.deployment(), &fleet.clients);
         objects.push(pods::namespace(&fleet.placement));
-        objects.extend(fleet.secrets().await?);
+        objects.extend(secret_copies(lab, &fleet.clients, &fleet.placement).await?);
         objects.extend(fleet.clients.iter().map(|client| pods::pod(lab.deployment(), client, &fleet.placement)));
         apply::apply(lab.access(), &lab.run, objects).await.map_err(|t| t.doing("cannot start the clients"))?;
         fleet.running().await?;
         fleet.tell_all("start").await?;
         Ok(fleet)
-    }
-
-    /// Copies of the secrets that the clients need, in their namespace.
-    async fn secrets(&self) -> Result<Vec<Value>, Trouble> {
-        let deployment = self.lab.deployment();
-        let needed: BTreeSet<SecretOf<'_>> =
-            self.clients.iter().flat_map(|client| client.secrets(deployment)).collect();
-        try_join_all(needed.into_iter().map(async |secret| {
-            let api: Api<Secret> = Api::namespaced(self.lab.access().client.clone(), secret.namespace);
-            let doing = || format!("cannot read secret {}/{}", secret.namespace, secret.name);
-            let found = api.get(secret.name).await.or_trouble(doing)?;
-            Ok(json!({"apiVersion": "v1", "kind": "Secret", "type": found.type_, "data": found.data,
-                "metadata": {"name": secret.copy_name(), "namespace": self.placement.namespace()}}))
-        }))
-        .await
     }
 
     async fn running(&self) -> Result<(), Trouble> {
@@ -253,6 +238,23 @@ impl<'a> Fleet<'a> {
             }
         }
     }
+}
+
+/// Copies of the secrets that the clients need, in their namespace.
+///
+/// # Errors
+/// A secret could not be read.
+pub async fn secret_copies(lab: &Lab, clients: &[Client<'_>], placement: &Placement) -> Result<Vec<Value>, Trouble> {
+    let deployment = lab.deployment();
+    let needed: BTreeSet<SecretOf<'_>> = clients.iter().flat_map(|client| client.secrets(deployment)).collect();
+    try_join_all(needed.into_iter().map(async |secret| {
+        let api: Api<Secret> = Api::namespaced(lab.access().client.clone(), secret.namespace);
+        let doing = || format!("cannot read secret {}/{}", secret.namespace, secret.name);
+        let found = api.get(secret.name).await.or_trouble(doing)?;
+        Ok(json!({"apiVersion": "v1", "kind": "Secret", "type": found.type_, "data": found.data,
+            "metadata": {"name": secret.copy_name(), "namespace": placement.namespace()}}))
+    }))
+    .await
 }
 
 fn counts(client: &str, status: &Value) -> Vec<(String, u64)> {

@@ -19,15 +19,15 @@ const CHUNK: usize = 128 * 1024;
 /// How an S2 stream begins.
 const MAGIC: &[u8] = b"\xff\x06\x00\x00S2sTwO";
 
-/// Saves a stream and its consumers into `folder`, which is made.
+/// Saves a stream, with its consumers unless `no_consumers`, into `folder`, which is made.
 ///
 /// # Errors
 /// The server refuses, falls silent for `timeout`, or the files cannot be written.
-pub async fn save(client: &Client, stream: &str, folder: &Path, timeout: Duration) -> Result<()> {
+pub async fn save(client: &Client, stream: &str, folder: &Path, no_consumers: bool, timeout: Duration) -> Result<()> {
     std::fs::create_dir_all(folder).with_context(|| format!("{} could not be made", folder.display()))?;
     let inbox = client.new_inbox();
     let chunks = client.subscribe(inbox.clone()).await.context("no chunks can be asked for")?;
-    let request = json!({"deliver_subject": inbox, "no_consumers": false, "chunk_size": CHUNK});
+    let request = json!({"deliver_subject": inbox, "no_consumers": no_consumers, "chunk_size": CHUNK});
     let subject = format!("$JS.API.STREAM.SNAPSHOT.{stream}");
     let asked = tokio::time::timeout(timeout, client.request(subject, request.to_string().into())).await;
     let answer = asked

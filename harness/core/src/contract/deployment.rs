@@ -4,7 +4,7 @@ use super::model::{Contract, Only, Overlay, Promise, Ref};
 use super::objective::{Consensus, Failover, Pipeline};
 use super::policy::{Budget, Quorum};
 use super::prerequisites::{Certificate, Claim, Secret};
-use super::store::Store;
+use super::store::{Backup, Store};
 use super::workload::Workload;
 
 /// A contract seen through one of its overlays.
@@ -48,6 +48,7 @@ impl<'a> Deployment<'a> {
     in_overlay! {
         workloads: |c| &c.workloads => Workload;
         stores: |c| &c.stores => Store;
+        backups: |c| &c.backups => Backup;
         quorums: |c| &c.quorums => Quorum;
         budgets: |c| &c.budgets => Budget;
         pipelines: |c| &c.pipelines => Pipeline;

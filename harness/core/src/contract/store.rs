@@ -1,8 +1,10 @@
 //! Data stores, how clients reach them, and how they are backed up and restored.
 
 use super::model::{Only, Ref};
+use crate::span::Span;
 use crate::yaml::Located;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 
 /// A replicated store that clients of the system rely on.
 #[derive(Debug, Clone, Deserialize)]
@@ -74,24 +76,51 @@ pub struct Backup {
     /// In the notation of cron.
     pub schedule: String,
     pub claim: String,
-    /// Names of the files it leaves; `*` stands for anything.
+    /// Paths of what one run of it leaves, below the claim: `{time}` stands for the time in UTC as `YYYYMMDDTHHMMSSZ`,
+    /// `{stream}` for each of the store's streams in turn.
     pub files: String,
     #[serde(default)]
     pub keep_successful: Option<u32>,
     #[serde(default)]
     pub keep_failed: Option<u32>,
+    /// The way back, in order.
     pub restore: Vec<RestoreStep>,
+    /// How long the backup, and each step of the way back, may take.
+    #[serde(default = "five_minutes")]
+    pub within: Span,
     #[serde(default)]
     pub promise: Option<Ref>,
     #[serde(default)]
     pub overlays: Only,
 }
 
-/// One step of a documented restore.
+fn five_minutes() -> Span {
+    Span::from_secs(300)
+}
+
+/// One step of a restore. In its texts `{time}` stands for the time of the backup to restore, as in its files' names.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case", rename_all_fields = "camelCase", deny_unknown_fields)]
 pub enum RestoreStep {
-    Copy { from: String, pod: String, to: String },
-    DeletePod { pod: String },
-    Exec { pod: String, command: Vec<String> },
+    DeletePod {
+        pod: String,
+    },
+    Exec {
+        pod: String,
+        command: Vec<String>,
+    },
+    /// Waits until all pods of the workload are ready.
+    AwaitReady {
+        workload: String,
+    },
+    /// Lets a Job that has run before run once more: deletes it and creates it anew.
+    RerunJob {
+        job: String,
+    },
+    /// Runs a Job made from the template of a CronJob, which may be suspended, with further variables.
+    RunJob {
+        from: String,
+        #[serde(default)]
+        env: BTreeMap<String, String>,
+    },
 }

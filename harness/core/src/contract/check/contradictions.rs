@@ -4,7 +4,7 @@ use super::Findings;
 use crate::contract::model::{Contract, Ref};
 use crate::contract::network::BEYOND;
 use crate::contract::policy::Disruption;
-use crate::contract::store::StoreKind;
+use crate::contract::store::{RestoreStep, StoreKind};
 use crate::contract::workload::Workload;
 
 pub(super) fn check(findings: &mut Findings<'_>) {
@@ -17,6 +17,7 @@ pub(super) fn check(findings: &mut Findings<'_>) {
     losses(findings);
     consensus(findings);
     network(findings);
+    backups(findings);
 }
 
 /// The workloads of that name with the overlay in which each exists and its replicas there.
@@ -222,6 +223,23 @@ fn network(findings: &mut Findings<'_>) {
             if !rule.to.is_empty() && !rule.to.iter().any(listens) {
                 findings.add(port, format!("no destination of this row has a port {}", port.value));
             }
+        }
+    }
+}
+
+fn backups(findings: &mut Findings<'_>) {
+    let contract = findings.contract;
+    for backup in &contract.backups {
+        if !backup.files.contains("{time}") {
+            let message = "files must contain {time}, by which backups are told apart";
+            findings.add(&backup.name, message);
+        }
+        let awaited = backup.restore.iter().filter_map(|step| match step {
+            RestoreStep::AwaitReady { workload } | RestoreStep::RerunJob { job: workload } => Some(workload),
+            _ => None,
+        });
+        for name in awaited.filter(|name| !contract.workloads.iter().any(|w| w.name.value == **name)) {
+            findings.add(&backup.name, format!("its restore needs the workload `{name}`, which does not exist"));
         }
     }
 }

@@ -1,0 +1,77 @@
+//! Known data in JetStream.
+
+use super::kept::Kept;
+use super::take::Subject;
+use super::tool::Tool;
+use async_trait::async_trait;
+use gauntlet_core::Trouble;
+use gauntlet_core::contract::store::StoreKind;
+use gauntlet_core::kept::Differences;
+use gauntlet_core::kept::nats::NatsDump;
+use std::time::Duration;
+
+const READS_WITHIN: Duration = Duration::from_secs(90);
+
+pub struct NatsKept<'a> {
+    streams: &'a [String],
+    keeper: Tool<'a>,
+}
+
+impl<'a> NatsKept<'a> {
+    pub fn new(subject: Subject<'a>, keeper: Tool<'a>) -> Self {
+        let streams = match &subject.store.kind {
+            StoreKind::NatsJetstream { streams, .. } => streams.as_slice(),
+            _ => &[],
+        };
+        Self { streams, keeper }
+    }
+
+    async fn ask(&self, word: &str, more: &[&str]) -> Result<String, String> {
+        let streams = self.streams.iter().flat_map(|stream| ["--stream", stream.as_str()]);
+        let words: Vec<&str> = ["keep", word].into_iter().chain(streams).chain(more.iter().copied()).collect();
+        self.keeper.ask(&words, READS_WITHIN).await
+    }
+}
+
+#[async_trait]
+impl Kept for NatsKept<'_> {
+    type Dump = NatsDump;
+
+    async fn fill(&self, round: u32) -> Result<String, Trouble> {
+        let filled = self.ask("nats-fill", &["--round", &round.to_string()]).await;
+        filled.map_err(|why| Trouble::harness(format!("the streams do not take known data: {why}")))?;
+        let dump = self.dump().await.map_err(|why| Trouble::harness(format!("known data cannot be read: {why}")))?;
+        if dump.streams.len() < self.streams.len() {
+            return Err(Trouble::harness("not every stream could be read"));
+        }
+        Ok(self.told(&dump))
+    }
+
+    async fn dump(&self) -> Result<NatsDump, String> {
+        let text = self.ask("nats-dump", &[]).await?;
+        serde_json::from_str(&text).map_err(|error| format!("what was read cannot be understood: {error}"))
+    }
+
+    fn told(&self, dump: &NatsDump) -> String {
+        let streams = dump.streams.len();
+        format!("{} messages and {} consumers in {streams} streams", dump.messages(), dump.consumers())
+    }
+
+    fn is_empty(&self, dump: &NatsDump) -> bool {
+        dump.ours() == 0 && dump.consumers() == 0
+    }
+
+    fn differences(&self, before: &NatsDump, now: &NatsDump) -> Differences {
+        before.against(now)
+    }
+
+    async fn wipe(&self) -> Result<(), Trouble> {
+        let wiped = self.ask("nats-wipe", &[]).await;
+        wiped.map(drop).map_err(|why| Trouble::harness(format!("the streams cannot be deleted: {why}")))
+    }
+
+    async fn takes_data(&self) -> Result<String, String> {
+        let probed = self.keeper.ask(&["keep", "nats-probe"], READS_WITHIN).await?;
+        Ok(probed.trim().to_owned())
+    }
+}

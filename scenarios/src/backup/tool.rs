@@ -1,0 +1,129 @@
+//! Pods of our own that wait to be told what to do: one that reaches a store as its clients do, one that mounts a claim.
+
+use crate::workload::fleet::secret_copies;
+use crate::workload::pods::{self, Client, Load, Placement};
+use gauntlet_cluster::exec::{self, Output, Place};
+use gauntlet_cluster::view::Snapshot;
+use gauntlet_cluster::{apply, ready};
+use gauntlet_core::Trouble;
+use gauntlet_core::trouble::OrTrouble;
+use gauntlet_engine::Lab;
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
+use kube::api::{Api, DeleteParams};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+const RUNNING_WITHIN: Duration = Duration::from_secs(90);
+
+/// Where a claim is mounted.
+pub const MOUNT: &str = "/backup";
+
+/// A pod of ours.
+pub struct Tool<'a> {
+    lab: &'a Lab,
+    namespace: String,
+    name: String,
+}
+
+impl<'a> Tool<'a> {
+    /// A pod that can reach what the client uses.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub async fn client(lab: &'a Lab, client: &Client<'a>) -> Result<Self, Trouble> {
+        let node = lab.cluster().quiet_node().map(str::to_owned);
+        let load = Load { pause_ms: 0, consume: false };
+        let image = lab.cluster().agent_image().to_owned();
+        let fleet = format!("{}-keeper", lab.slug());
+        let placement = Placement { fleet, node, image, load, settled_within: None };
+        let mut objects = pods::policies(lab.deployment(), std::slice::from_ref(client));
+        objects.push(pods::namespace(&placement));
+        objects.extend(secret_copies(lab, std::slice::from_ref(client), &placement).await?);
+        objects.push(pods::pod(lab.deployment(), client, &placement));
+        Self::start(lab, placement.namespace(), placement.pod_name(client), objects).await
+    }
+
+    /// A pod that mounts the claim.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub async fn looker(lab: &'a Lab, namespace: &str, claim: &str) -> Result<Self, Trouble> {
+        let name = format!("gauntlet-{}-looker", lab.slug());
+        let volume = json!({"persistentVolumeClaim": {"claimName": claim}});
+        let object = looker(namespace, &name, lab.cluster().agent_image(), volume);
+        Self::start(lab, namespace.to_owned(), name, vec![object]).await
+    }
+
+    async fn start(lab: &'a Lab, namespace: String, name: String, objects: Vec<Value>) -> Result<Self, Trouble> {
+        apply::apply(lab.access(), &lab.run, objects).await.map_err(|t| t.doing(format!("cannot start {name}")))?;
+        let up = |snapshot: &Snapshot| {
+            let pod = snapshot.pods.iter().find(|pod| pod.name_any() == name).ok_or("it is not there")?;
+            if ready::is_ready(pod) { Ok(()) } else { Err(ready::pod_trouble(pod).unwrap_or_default()) }
+        };
+        lab.view().until(&format!("{name} to run"), RUNNING_WITHIN, lab.progress(), up).await?;
+        Ok(Self { lab, namespace, name })
+    }
+
+    /// Lets the pod do something of `agent`.
+    ///
+    /// # Errors
+    /// It could not be told, or did not end in time.
+    pub async fn run(&self, words: &[&str], within: Duration) -> Result<Output, Trouble> {
+        let place = Place { namespace: &self.namespace, pod: &self.name, container: "agent" };
+        let command: Vec<&str> = ["/gauntlet", "agent"].iter().chain(words).copied().collect();
+        exec::exec(self.lab.access(), place, &command, within).await
+    }
+
+    /// What the pod printed; what it complained of otherwise.
+    ///
+    /// # Errors
+    /// It failed, or did not end in time.
+    pub async fn ask(&self, words: &[&str], within: Duration) -> Result<String, String> {
+        match self.run(words, within).await {
+            Ok(output) if output.success() => Ok(output.stdout),
+            Ok(output) => {
+                let said = output.stderr.trim();
+                Err(format!("`{}` ended with {}: {said}", words.join(" "), output.code))
+            }
+            Err(trouble) => Err(trouble.message),
+        }
+    }
+
+    /// # Errors
+    /// What the API said.
+    pub async fn remove(self) -> Result<(), Trouble> {
+        let api: Api<Pod> = Api::namespaced(self.lab.access().client.clone(), &self.namespace);
+        let deleted = api.delete(&self.name, &DeleteParams::default()).await;
+        deleted.map(drop).or_trouble(|| format!("cannot remove {}", self.name))
+    }
+}
+
+/// An idle agent with a volume.
+fn looker(namespace: &str, name: &str, image: &str, volume: Value) -> Value {
+    let mut volume = volume;
+    volume["name"] = json!("backups");
+    json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": name, "namespace": namespace, "labels": {pods::LABEL: "looker"}},
+        "spec": {
+            "automountServiceAccountToken": false,
+            "terminationGracePeriodSeconds": 1,
+            "securityContext": {"runAsNonRoot": true, "runAsUser": 65532, "runAsGroup": 65532, "fsGroup": 65532},
+            "containers": [looker_container(image)],
+            "volumes": [volume, {"name": "tmp", "emptyDir": {}}],
+        },
+    })
+}
+
+/// Runs until it is told to end.
+fn looker_container(image: &str) -> Value {
+    json!({
+        "name": "agent",
+        "image": image,
+        "args": ["idle"],
+        "securityContext": {"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true},
+        "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"cpu": "100m", "memory": "256Mi"}},
+        "volumeMounts": [{"name": "backups", "mountPath": MOUNT}, {"name": "tmp", "mountPath": "/tmp"}],
+    })
+}
