@@ -2,11 +2,11 @@
 
 use crate::backup::{BackupNats, BackupRedis};
 use crate::drain::DrainQuorum;
-use crate::nats::PeerLoss;
+use crate::nats::{PeerLoss, QuorumLoss};
 use crate::redis::Failover;
 use gauntlet_engine::Scenario;
 
 /// All scenarios, in the order in which they run.
 pub fn all() -> Vec<&'static dyn Scenario> {
-    vec![&Failover, &DrainQuorum, &PeerLoss, &BackupRedis, &BackupNats]
+    vec![&Failover, &DrainQuorum, &PeerLoss, &QuorumLoss, &BackupRedis, &BackupNats]
 }

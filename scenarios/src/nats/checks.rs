@@ -1,9 +1,9 @@
 //! What is judged alike after every loss: that clients are served again in time, that the replicas are whole, and that
 //! nothing else was restarted.
 
-use super::Subject;
 use super::members::Members;
 use super::peers::Answer;
+use super::{AT_WORK_WITHIN, Subject};
 use crate::workload::fleet::{Fleet, Histories};
 use crate::workload::judge::{self, Allowance};
 use crate::workload::pods::Client;
@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// How often the leaders are asked; their state cannot be watched from outside.
-const ASK_EVERY: Duration = Duration::from_millis(500);
+pub(super) const ASK_EVERY: Duration = Duration::from_millis(500);
 
 /// A time in which clients were or should have been served, in microseconds since 1970.
 #[derive(Debug, Clone)]
@@ -26,10 +26,11 @@ pub struct Window {
     pub to_us: u64,
 }
 
-/// Checks that every stream of the contract has the copies that the contract promises.
+/// Waits until the streams are whole, and checks that each of the contract's has the copies that the contract promises.
 pub(super) async fn replication(lab: &Lab, subject: Subject<'_>, fleet: &Fleet<'_>) -> Result<Answer, Trouble> {
-    let answer = ask(subject, fleet).await.map_err(|why| Trouble::harness(format!("no peers: {why}")))?;
     let streams: Vec<&str> = subject.streams.iter().map(String::as_str).collect();
+    let lacking = |why| Trouble::harness(format!("the streams are not in order before the fault: {why}"));
+    let answer = whole(lab, subject, fleet, AT_WORK_WITHIN).await.map_err(lacking)?;
     let wrong = answer.not_replicated(&streams, subject.replicas);
     let name = "streams have their copies";
     match wrong.is_empty() {

@@ -1,8 +1,10 @@
 //! The pods that the peers of a store are, and how long their probes are patient with them.
 
+use super::checks::{self, ASK_EVERY};
 use super::peers::Answer;
-use super::{LOST_QUORUM, Subject};
+use super::{AT_WORK_WITHIN, LOST_QUORUM, Subject};
 use crate::workload::Fleet;
+use gauntlet_cluster::progress::Waiting;
 use gauntlet_cluster::ready;
 use gauntlet_cluster::view::Snapshot;
 use gauntlet_core::Trouble;
@@ -27,18 +29,25 @@ pub struct Members<'a> {
 }
 
 impl<'a> Members<'a> {
-    /// Asks every member for its name.
+    /// Asks every member for its name, until all have told it.
     ///
     /// # Errors
     /// One of them does not tell, or the contract's endpoints are not the members.
     pub(super) async fn of(lab: &'a Lab, subject: Subject<'a>, fleet: &Fleet<'_>) -> Result<Self, Trouble> {
         let workload = lab.deployment().workload(&subject.store.workload.value);
         let workload = workload.ok_or_else(|| Trouble::harness(format!("{} has no workload", subject.name())))?;
-        let answer = fleet.ask(subject.name(), "peers").await.and_then(|text| Answer::parse(&text));
-        let answer = answer.map_err(|why| Trouble::harness(format!("the peers cannot be asked: {why}")))?;
-        let live: Vec<String> =
-            ready::pods_of(workload, &lab.view().snapshot()).iter().map(|pod| pod.name_any()).collect();
-        let pods = named(&answer, &live).map_err(Trouble::harness)?;
+        let mut waiting = Waiting::start("every peer to tell its name", AT_WORK_WITHIN, lab.progress());
+        let pods = loop {
+            let live: Vec<String> =
+                ready::pods_of(workload, &lab.view().snapshot()).iter().map(|pod| pod.name_any()).collect();
+            let answer = checks::ask(subject, fleet).await;
+            match answer.and_then(|answer| named(&answer, &live)) {
+                Ok(pods) => break pods,
+                Err(why) if tokio::time::Instant::now() >= waiting.until() => return Err(Trouble::harness(why)),
+                Err(why) => waiting.seen(&why),
+            }
+            tokio::time::sleep(ASK_EVERY).await;
+        };
         Ok(Self { workload, pods })
     }
 
@@ -49,9 +58,13 @@ impl<'a> Members<'a> {
         pods
     }
 
-    /// The pod of the server of that name.
-    pub fn pod_of(&self, server: &str) -> Option<&String> {
-        self.pods.get(server)
+    /// The pod that leads a stream.
+    ///
+    /// # Errors
+    /// None of them does.
+    pub fn leader_of(&self, answer: &Answer, stream: &str) -> Result<String, Trouble> {
+        let leader = answer.leader_of(stream).and_then(|server| self.pods.get(server)).cloned();
+        leader.ok_or_else(|| Trouble::harness(format!("no pod leads {stream}")))
     }
 
     /// The server in a pod.

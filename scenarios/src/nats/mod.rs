@@ -27,7 +27,7 @@ const SLOWEST_ELECTION: Duration = Duration::from_secs(9);
 /// that only then its health says so.
 const LOST_QUORUM: Duration = Duration::from_secs(10);
 
-const LOAD: Load = Load { pause_ms: 50, consume: true };
+const LOAD: Load = Load { pause_ms: 50, consume: true, pinned: false };
 
 /// Successes of every client that show that it is at work.
 const AT_WORK: u64 = 20;

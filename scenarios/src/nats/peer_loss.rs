@@ -4,6 +4,7 @@
 
 use super::checks::{self, Window};
 use super::members::Members;
+use super::peers::Answer;
 use super::{AT_WORK, AT_WORK_WITHIN, LOAD, Subject};
 use crate::workload::{Fleet, control_round_with, now_us};
 use async_trait::async_trait;
@@ -41,9 +42,9 @@ impl Scenario for PeerLoss {
             return Err(Trouble::harness("the clients do not get to work before the fault"));
         }
         let members = Members::of(lab, subject, &fleet).await?;
-        checks::replication(lab, subject, &fleet).await?;
+        let answer = checks::replication(lab, subject, &fleet).await?;
         let (mut windows, mut returns) = (Vec::new(), Vec::new());
-        for victim in order(lab, subject, &members, &fleet).await? {
+        for victim in order(lab, &answer, &members, &fleet.stream())? {
             let Some(window) = lose(lab, subject, &members, &fleet, &victim, control.clone()).await? else {
                 return Ok(());
             };
@@ -65,16 +66,8 @@ impl Scenario for PeerLoss {
 }
 
 /// The pods in the order in which they are lost: first the one that leads the stream under load, the others by lot.
-async fn order(
-    lab: &Lab,
-    subject: Subject<'_>,
-    members: &Members<'_>,
-    fleet: &Fleet<'_>,
-) -> Result<Vec<String>, Trouble> {
-    let lacking = |why| Trouble::harness(format!("the streams are not in order before the fault: {why}"));
-    let answer = checks::whole(lab, subject, fleet, AT_WORK_WITHIN).await.map_err(lacking)?;
-    let leader = answer.leader_of(&fleet.stream()).and_then(|server| members.pod_of(server)).cloned();
-    let leader = leader.ok_or_else(|| Trouble::harness(format!("no pod leads {}", fleet.stream())))?;
+fn order(lab: &Lab, answer: &Answer, members: &Members<'_>, stream: &str) -> Result<Vec<String>, Trouble> {
+    let leader = members.leader_of(answer, stream)?;
     let mut rest: Vec<String> = members.pods().into_iter().filter(|pod| *pod != leader).collect();
     let mut order = vec![leader];
     while let Some(next) = lab.seed.choose(&format!("victim {}", order.len()), &rest).cloned() {

@@ -56,8 +56,6 @@ impl Scenario for QuorumLoss {
         }
         let members = Members::of(lab, subject, &fleet).await?;
         checks::replication(lab, subject, &fleet).await?;
-        let lacking = |why| Trouble::harness(format!("the streams are not in order before the fault: {why}"));
-        checks::whole(lab, subject, &fleet, AT_WORK_WITHIN).await.map_err(lacking)?;
 
         let victims = victims(lab, &members.pods());
         let hold = members.patience(&lab.view().snapshot());
@@ -97,7 +95,8 @@ impl Scenario for QuorumLoss {
         let histories = fleet.finish().await?;
 
         lab.phase(Phase::Judge);
-        check_refusals(lab, subject, &histories, nats::Span { from_us: without_from_us, to_us: without_to_us });
+        let without = nats::Span { from_us: without_from_us, to_us: without_to_us };
+        check_refusals(lab, subject, &histories, subject.name(), without, "most servers down");
         let after = "the return of the quorum".to_owned();
         let window = Window { after, from_us: quorum_us.unwrap_or(without_to_us), to_us };
         checks::longest(lab, "whole again", whole, subject.objective.whole_within.0);
@@ -134,7 +133,13 @@ async fn inject_all(
 }
 
 /// Waits until a survivor was restarted, which must not be, or until no probe would still do it.
-async fn await_restart(lab: &Lab, members: &Members<'_>, victims: &[String], before: &Running, hold: Duration) {
+pub(super) async fn await_restart(
+    lab: &Lab,
+    members: &Members<'_>,
+    victims: &[String],
+    before: &Running,
+    hold: Duration,
+) {
     let others: Vec<String> = members.pods().into_iter().filter(|pod| !victims.contains(pod)).collect();
     let restarted = lab.view().until("the probes to lose patience", hold, lab.progress(), |snapshot| {
         match checks::changed(before, &members.running(&others, snapshot)) {
@@ -147,11 +152,18 @@ async fn await_restart(lab: &Lab, members: &Members<'_>, victims: &[String], bef
     }
 }
 
-/// What became of publishes while there was no quorum: an error, in time, and never an acknowledgement.
-fn check_refusals(lab: &Lab, subject: super::Subject<'_>, histories: &Histories, without: nats::Span) {
+/// What became of a client's publishes where there was no quorum: an error, in time, and never an acknowledgement.
+pub(super) fn check_refusals(
+    lab: &Lab,
+    subject: Subject<'_>,
+    histories: &Histories,
+    client: &str,
+    without: nats::Span,
+    when: &str,
+) {
     let promise = subject.promise();
-    let name = "nothing is acknowledged without a quorum";
-    let Some(history) = histories.of(subject.name()) else {
+    let name = &format!("nothing is acknowledged with {when}");
+    let Some(history) = histories.of(client) else {
         return lab.check(promise, name, Outcome::Unknown, "no history");
     };
     let refused = refusals(history, &histories.stream, without);
@@ -165,14 +177,14 @@ fn check_refusals(lab: &Lab, subject: super::Subject<'_>, histories: &Histories,
 
     let within = subject.objective.refuse_within.0.as_secs_f64();
     let slowest = refused.iter().copied().max().unwrap_or(0) as f64 / 1e6;
-    lab.figure("slowest refusal of a publish", slowest, "s", Some(within));
+    lab.figure(&format!("slowest refusal with {when}"), slowest, "s", Some(within));
     let outcome = match refused.len() {
         count if count < REFUSED => Outcome::Unknown,
         _ if slowest > within => Outcome::Broken,
         _ => Outcome::Held,
     };
     let detail = format!("{slowest:.1} s at the slowest, {} allowed", subject.objective.refuse_within);
-    lab.check(promise, "a publish without a quorum ends in an error in time", outcome, detail);
+    lab.check(promise, &format!("a publish ends in an error in time with {when}"), outcome, detail);
 }
 
 /// How long each publish took, in microseconds, that was tried without a quorum and not acknowledged.

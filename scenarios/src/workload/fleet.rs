@@ -6,6 +6,7 @@ use gauntlet_cluster::exec::{self, Output, Place};
 use gauntlet_cluster::progress::Waiting;
 use gauntlet_cluster::{apply, ready};
 use gauntlet_core::Trouble;
+use gauntlet_core::contract::Deployment;
 use gauntlet_core::history::History;
 use gauntlet_core::trouble::OrTrouble;
 use gauntlet_engine::Lab;
@@ -48,6 +49,12 @@ impl Histories {
     pub fn of(&self, name: &str) -> Option<&History> {
         self.by_client.get(name)
     }
+
+    /// The histories of the clients that know one endpoint only, by its host's name.
+    pub fn pinned<'a>(&'a self, deployment: Deployment<'a>) -> impl Iterator<Item = (&'a str, &'a History)> {
+        let names = Client::pinned(deployment).into_iter().map(|client| client.name());
+        names.filter_map(|name| Some((name, self.of(name)?)))
+    }
 }
 
 impl<'a> Fleet<'a> {
@@ -57,7 +64,7 @@ impl<'a> Fleet<'a> {
     /// # Errors
     /// A client did not start, or could not reach what it uses.
     pub async fn start(lab: &'a Lab, part: &str, pause_ms: u64) -> Result<Self, Trouble> {
-        Self::start_with(lab, part, Load { pause_ms, consume: false }).await
+        Self::start_with(lab, part, Load { pause_ms, consume: false, pinned: false }).await
     }
 
     /// As [`Fleet::start`], with that load.
@@ -65,7 +72,10 @@ impl<'a> Fleet<'a> {
     /// # Errors
     /// As there.
     pub async fn start_with(lab: &'a Lab, part: &str, load: Load) -> Result<Self, Trouble> {
-        let clients = Client::all(lab.deployment());
+        let mut clients = Client::all(lab.deployment());
+        if load.pinned {
+            clients.extend(Client::pinned(lab.deployment()));
+        }
         let node = lab.cluster().quiet_node().map(str::to_owned);
         let settled_within = lab.deployment().contract.objectives.jobs.as_ref().map(|jobs| jobs.settled_within);
         let image = lab.cluster().agent_image().to_owned();
@@ -113,6 +123,12 @@ impl<'a> Fleet<'a> {
     /// The name of the stream that the fleet publishes to.
     pub fn stream(&self) -> String {
         self.placement.stream()
+    }
+
+    /// The names of its clients, and the pod and the namespace that each is.
+    pub fn pods(&self) -> Vec<(&'a str, String, String)> {
+        let pod = |client: &Client<'a>| (client.name(), self.placement.pod_name(client), self.placement.namespace());
+        self.clients.iter().map(pod).collect()
     }
 
     /// Asks the client of that store or pipeline something.
@@ -163,6 +179,19 @@ impl<'a> Fleet<'a> {
     /// # Errors
     /// A client does not answer.
     pub async fn progress(&self, more: u64, deadline: Duration) -> Result<bool, Trouble> {
+        self.progress_of(|_| true, more, deadline).await
+    }
+
+    /// As [`Fleet::progress`], of those clients only whose names are wanted.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn progress_of(
+        &self,
+        wanted: impl Fn(&str) -> bool,
+        more: u64,
+        deadline: Duration,
+    ) -> Result<bool, Trouble> {
         let before = self.successes().await?;
         let mut waiting =
             Waiting::start(format!("every client to succeed {more} times"), deadline, self.lab.progress());
@@ -171,6 +200,7 @@ impl<'a> Fleet<'a> {
             let now = self.successes().await?;
             let behind: Vec<String> = now
                 .iter()
+                .filter(|(name, _)| wanted(name.split(", ").next().unwrap_or(name)))
                 .map(|(name, n)| (name, n.saturating_sub(before.get(name).copied().unwrap_or(0))))
                 .filter(|(_, gained)| *gained < more)
                 .map(|(name, _)| name.clone())

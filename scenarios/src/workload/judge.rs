@@ -83,10 +83,10 @@ pub fn judge_all(lab: &Lab, histories: &Histories, allowance: Allowance, loss_pr
     for client in Client::all(deployment) {
         match client {
             Client::Redis(store) => judge_redis(lab, histories, &store.name.value, allowance, loss_promise),
-            Client::Nats(store) => {
+            Client::Nats(store) | Client::NatsAt(store, _) => {
                 let promise = store.promise.as_ref().map_or(loss_promise, |promise| promise.as_str());
                 let name = "acknowledged messages are there once and in order";
-                let (outcome, detail) = judge_nats(lab, histories, &store.name.value, name);
+                let (outcome, detail) = judge_nats(lab, histories, client.name(), name);
                 lab.check(promise, name, outcome, detail);
             }
             Client::Jobs(pipeline) => {
@@ -132,12 +132,13 @@ fn judge_redis(lab: &Lab, histories: &Histories, store: &str, allowance: Allowan
     lab.check(promise, "no value is there that nobody wrote", outcome, detail);
 }
 
-fn judge_nats(lab: &Lab, histories: &Histories, store: &str, name: &str) -> Judged {
-    let Some(history) = histories.of(store) else { return (Outcome::Unknown, "no history".to_owned()) };
+/// What became of everything that a client of NATS published, for the check of that name.
+pub fn judge_nats(lab: &Lab, histories: &Histories, client: &str, name: &str) -> Judged {
+    let Some(history) = histories.of(client) else { return (Outcome::Unknown, "no history".to_owned()) };
     let report = nats::check(history, &histories.stream, NEEDED);
     let conclusion = report.conclude();
     if let Conclusion::Found(findings) = &conclusion {
-        show_findings(lab, history, store, name, findings);
+        show_findings(lab, history, client, name, findings);
     }
     concluded(conclusion, format!("all {} of them", report.published.acked))
 }
@@ -189,12 +190,13 @@ fn concluded(conclusion: Conclusion, held: String) -> Judged {
 /// The control: whether the same clients without any fault saw nothing that a fault could be blamed for.
 pub fn control(deployment: Deployment<'_>, histories: &Histories) -> Evidence {
     let mut operations = 0;
-    for client in Client::all(deployment) {
+    let pinned = Client::pinned(deployment).into_iter().filter(|client| histories.of(client.name()).is_some());
+    for client in Client::all(deployment).into_iter().chain(pinned) {
         let name = client.name();
         let Some(history) = histories.of(name) else { return Evidence::Missing(format!("no history of {name}")) };
         let conclusion = match client {
             Client::Redis(_) => redis::check(history, redis::Needs { plain: NEEDED, waited: 0 }).conclude(0.0),
-            Client::Nats(_) => match nats::check(history, &histories.stream, NEEDED).conclude() {
+            Client::Nats(_) | Client::NatsAt(..) => match nats::check(history, &histories.stream, NEEDED).conclude() {
                 Conclusion::Clean if consumes(history) => consumer(history, &histories.stream).conclude(0),
                 conclusion => conclusion,
             },

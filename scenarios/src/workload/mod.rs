@@ -26,7 +26,7 @@ const CONTROL_WITHIN: Duration = Duration::from_secs(60);
 /// # Errors
 /// The clients could not be started or ended.
 pub async fn control_round(lab: &Lab) -> Result<Evidence, Trouble> {
-    control_round_with(lab, Load { pause_ms: 20, consume: false }).await
+    control_round_with(lab, Load { pause_ms: 20, consume: false, pinned: false }).await
 }
 
 /// As [`control_round`], with that load.

@@ -20,6 +20,8 @@ const TLS: &str = "/gauntlet-tls";
 pub enum Client<'a> {
     Redis(&'a Store),
     Nats(&'a Store),
+    /// A client of a NATS store that knows one of its endpoints only, so that it is cut off with it.
+    NatsAt(&'a Store, &'a str),
     Jobs(&'a Pipeline),
 }
 
@@ -33,10 +35,17 @@ impl<'a> Client<'a> {
         stores.chain(deployment.pipelines().map(Self::Jobs)).collect()
     }
 
-    /// What the contract calls the thing it uses.
+    /// A client for each endpoint of each NATS store.
+    pub fn pinned(deployment: Deployment<'a>) -> Vec<Self> {
+        let stores = deployment.stores().filter(|store| matches!(store.kind, StoreKind::NatsJetstream { .. }));
+        stores.flat_map(|store| store.endpoints.iter().map(|at| Self::NatsAt(store, at.as_str()))).collect()
+    }
+
+    /// What the contract calls the thing it uses; of an endpoint, the first label of its host name.
     pub fn name(&self) -> &'a str {
         match self {
             Self::Redis(store) | Self::Nats(store) => &store.name.value,
+            Self::NatsAt(_, endpoint) => endpoint.split(['.', ':']).next().unwrap_or(endpoint),
             Self::Jobs(pipeline) => &pipeline.name.value,
         }
     }
@@ -44,14 +53,14 @@ impl<'a> Client<'a> {
     fn subcommand(&self) -> &'static str {
         match self {
             Self::Redis(_) => "redis",
-            Self::Nats(_) => "nats",
+            Self::Nats(_) | Self::NatsAt(..) => "nats",
             Self::Jobs(_) => "pipeline",
         }
     }
 
     fn workload(&self) -> &'a str {
         match self {
-            Self::Redis(store) | Self::Nats(store) => &store.workload.value,
+            Self::Redis(store) | Self::Nats(store) | Self::NatsAt(store, _) => &store.workload.value,
             Self::Jobs(pipeline) => &pipeline.workload.value,
         }
     }
@@ -78,6 +87,8 @@ pub struct Load {
     pub pause_ms: u64,
     /// Whether messages are also taken from the stream, by a durable consumer.
     pub consume: bool,
+    /// Whether there is also a client at each endpoint of NATS that knows no other.
+    pub pinned: bool,
 }
 
 impl Placement {
@@ -125,7 +136,9 @@ impl<'a> Client<'a> {
     /// The secrets that it needs.
     pub fn secrets(&self, deployment: Deployment<'a>) -> Vec<SecretOf<'a>> {
         let (tls, key) = match self {
-            Self::Redis(store) | Self::Nats(store) => (store.client_tls.as_ref(), store.password.as_ref()),
+            Self::Redis(store) | Self::Nats(store) | Self::NatsAt(store, _) => {
+                (store.client_tls.as_ref(), store.password.as_ref())
+            }
             Self::Jobs(pipeline) => (None, pipeline.key.as_ref()),
         };
         let names = tls.map(|tls| &tls.value).into_iter().chain(key.map(|key| &key.secret.value));
@@ -139,7 +152,7 @@ pub fn pod(deployment: Deployment<'_>, client: &Client<'_>, placement: &Placemen
     let mut volumes = vec![json!({"name": "history", "emptyDir": {}}), json!({"name": "tmp", "emptyDir": {}})];
     let mut mounts =
         vec![json!({"name": "history", "mountPath": "/history"}), json!({"name": "tmp", "mountPath": "/tmp"})];
-    if let Client::Redis(store) | Client::Nats(store) = client
+    if let Client::Redis(store) | Client::Nats(store) | Client::NatsAt(store, _) = client
         && let Some(secret) = &store.client_tls
     {
         let secret = client.secret(deployment, &secret.value).copy_name();
@@ -193,9 +206,13 @@ fn environment(deployment: Deployment<'_>, client: &Client<'_>, placement: &Plac
             }
             variables.extend(tls("REDIS", store));
         }
-        Client::Nats(store) => {
+        Client::Nats(store) | Client::NatsAt(store, _) => {
             let scheme = if store.client_tls.is_some() { "tls" } else { "nats" };
-            let servers: Vec<String> = store.endpoints.iter().map(|e| format!("{scheme}://{}", e.value)).collect();
+            let known = match client {
+                Client::NatsAt(_, endpoint) => vec![*endpoint],
+                _ => store.endpoints.iter().map(|endpoint| endpoint.as_str()).collect(),
+            };
+            let servers: Vec<String> = known.iter().map(|endpoint| format!("{scheme}://{endpoint}")).collect();
             variables.push(value("NATS_URL", servers.join(",")));
             if let StoreKind::NatsJetstream { stream_replicas, .. } = store.kind {
                 variables.push(value("NATS_JS_REPLICAS", stream_replicas.to_string()));
@@ -221,9 +238,10 @@ fn settings(client: &Client<'_>, placement: &Placement) -> Value {
     });
     match client {
         Client::Redis(_) => settings["redis"] = json!({"prefix": placement.pod_name(client)}),
-        Client::Nats(_) => {
+        Client::Nats(_) | Client::NatsAt(..) => {
             let subject = format!("gauntlet.{}.data", placement.fleet);
-            let consumer = placement.load.consume.then_some(CONSUMER);
+            let takes = placement.load.consume && matches!(client, Client::Nats(_));
+            let consumer = takes.then_some(CONSUMER);
             settings["nats"] = json!({"stream": placement.stream(), "subject": subject, "consumer": consumer});
         }
         Client::Jobs(_) => {
@@ -284,7 +302,7 @@ mod tests {
     }
 
     fn placement() -> Placement {
-        let load = Load { pause_ms: 20, consume: false };
+        let load = Load { pause_ms: 20, consume: false, pinned: false };
         Placement {
             fleet: "fault".into(),
             node: Some("quiet".into()),
@@ -302,6 +320,20 @@ mod tests {
         };
         assert_eq!(names(None), ["redis", "nats", "jobs"]);
         assert_eq!(names(Some("base")), ["jobs"]);
+    }
+
+    #[test]
+    fn a_pinned_client_knows_its_endpoint_alone_and_takes_nothing() {
+        let contract = contract();
+        let deployment = contract.deployment(None).unwrap();
+        let pinned = Client::pinned(deployment);
+        let names: Vec<&str> = pinned.iter().map(Client::name).collect();
+        assert_eq!(names, ["cordum-nats-0", "cordum-nats-1", "cordum-nats-2"]);
+        let placement = Placement { load: Load { pause_ms: 20, consume: true, pinned: true }, ..placement() };
+        let variables = environment(deployment, &pinned[1], &placement);
+        let value = |name: &str| variables.iter().find(|v| v["name"] == name).unwrap()["value"].clone();
+        assert_eq!(value("NATS_URL"), "tls://cordum-nats-1.cordum-nats.cordum.svc:4222");
+        assert!(value("GAUNTLET_WORKLOAD").as_str().unwrap().contains(r#""consumer":null"#));
     }
 
     #[test]

@@ -108,7 +108,7 @@ impl NatsWorkload {
     /// # Errors
     /// The streams cannot be listed.
     pub async fn peers(&self) -> Result<serde_json::Value> {
-        nats_peers::ask(&self.settings, &self.jetstream().await?, self.op_timeout).await
+        nats_peers::ask(&self.settings, &self.jetstream().await?).await
     }
 
     /// The one connection, made when first needed; it heals itself.

@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use async_nats::client::RequestErrorKind;
 use async_nats::jetstream;
 use async_nats::jetstream::Message;
-use async_nats::jetstream::consumer::{AckPolicy, PullConsumer, pull};
+use async_nats::jetstream::consumer::{self, AckPolicy, PullConsumer, pull};
 use futures::StreamExt;
 use futures::future::join_all;
 use gauntlet_core::history::{Observation, Operation, Reply};
@@ -82,7 +82,7 @@ impl Taker {
         loop {
             self.round(&mut consumer).await?;
             let info = match &consumer {
-                Some(consumer) => PullConsumer::get_info(consumer).await.ok(),
+                Some(consumer) => PullConsumer::get_info(consumer).await.ok().filter(is_of_group),
                 None => None,
             };
             let over = Instant::now() >= deadline;
@@ -168,6 +168,7 @@ impl Taker {
         let op = Operation::NatsFloor { stream: self.stream.clone(), consumer: self.durable.clone() };
         let id = self.recorder.invoke(self.first_process, &format!("{} floor", self.group()), op)?;
         let completion = match consumer.get_info().await {
+            Ok(info) if !is_of_group(&info) => Completion::unknown("told by a server that does not know its peers yet"),
             Ok(info) => Completion::ok(Reply::NatsFloor { floor: info.ack_floor.stream_sequence }),
             Err(error) => Completion::unknown(error.to_string()),
         };
@@ -178,4 +179,11 @@ impl Taker {
     fn group(&self) -> String {
         format!("{} consumer", self.stream)
     }
+}
+
+/// Whether the answer is that of a leader among its peers. A server that was just started answers for a moment as if it
+/// were alone, with what it knew when it died (seen with nats-server 2.9.10).
+fn is_of_group(info: &consumer::Info) -> bool {
+    let followers = info.cluster.as_ref().map(|cluster| cluster.replicas.len());
+    followers.is_none_or(|followers| followers > 0)
 }

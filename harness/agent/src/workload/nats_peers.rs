@@ -14,12 +14,15 @@ use serde_json::{Value, json};
 
 use crate::nats_link::NatsSettings;
 
+/// How long a member may take to let us in and tell its name.
+const NAMED_WITHIN: Duration = Duration::from_secs(5);
+
 /// Asks all members and all leaders. A member or a leader that does not answer is in the answer too, with its error.
 ///
 /// # Errors
 /// The streams cannot be listed.
-pub async fn ask(settings: &NatsSettings, js: &jetstream::Context, timeout: Duration) -> Result<Value> {
-    let servers = join_all(settings.servers.iter().map(|server| member(settings, server, timeout))).await;
+pub async fn ask(settings: &NatsSettings, js: &jetstream::Context) -> Result<Value> {
+    let servers = join_all(settings.servers.iter().map(|server| member(settings, server))).await;
     let names: Vec<String> = js.stream_names().try_collect().await.context("the streams cannot be listed")?;
     let streams = join_all(names.iter().map(async |name| match stream(js, name).await {
         Ok(stream) => stream,
@@ -29,8 +32,8 @@ pub async fn ask(settings: &NatsSettings, js: &jetstream::Context, timeout: Dura
     Ok(json!({"servers": servers, "streams": streams}))
 }
 
-async fn member(settings: &NatsSettings, server: &str, timeout: Duration) -> Value {
-    match tokio::time::timeout(timeout, settings.name_of(server)).await {
+async fn member(settings: &NatsSettings, server: &str) -> Value {
+    match tokio::time::timeout(NAMED_WITHIN, settings.name_of(server)).await {
         Ok(Ok(name)) => json!({"endpoint": server, "name": name}),
         Ok(Err(error)) => json!({"endpoint": server, "error": format!("{error:#}")}),
         Err(_) => json!({"endpoint": server, "error": "no answer in time"}),
