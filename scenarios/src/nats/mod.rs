@@ -3,14 +3,16 @@
 //! - [`peers`]: what the leaders of streams say of their replicas
 //! - [`members`]: the pods that the peers are, and how long their probes are patient
 //! - [`checks`]: what is judged alike after every loss
-//! - [`peer_loss`], [`quorum_loss`]: the scenarios
+//! - [`peer_loss`], [`quorum_loss`], [`partition`]: the scenarios
 
 pub mod checks;
 pub mod members;
+pub mod partition;
 pub mod peer_loss;
 pub mod peers;
 pub mod quorum_loss;
 
+pub use partition::Partition;
 pub use peer_loss::PeerLoss;
 pub use quorum_loss::QuorumLoss;
 
@@ -79,15 +81,20 @@ impl<'a> Subject<'a> {
         self.store.promise.as_ref().map_or(self.promise(), |promise| promise.as_str())
     }
 
-    /// The time in which clients are served again.
+    /// The time in which clients are served again after a loss.
     fn budget(&self) -> Duration {
         self.objective.resume.for_election(SLOWEST_ELECTION)
+    }
+
+    /// The time in which clients are served again after a quorum came back.
+    fn restore_budget(&self) -> Duration {
+        self.objective.restore.for_election(SLOWEST_ELECTION)
     }
 
     /// How long to wait for everybody to be served: long enough to see who exceeds the longest budget.
     fn patience(&self) -> Duration {
         let others = self.objective.unavailable_at_most.iter().map(|other| other.window.0);
-        let longest = others.chain([self.budget()]).max().unwrap_or_default();
+        let longest = others.chain([self.budget(), self.restore_budget()]).max().unwrap_or_default();
         longest + SLOWEST_ELECTION
     }
 }

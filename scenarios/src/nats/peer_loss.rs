@@ -113,5 +113,5 @@ async fn lose(
 
     lab.phase(Phase::Heal);
     lab.heal(fault).await?;
-    Ok(Some(Window { after, from_us, to_us }))
+    Ok(Some(Window { after, from_us, to_us, budget: subject.budget() }))
 }

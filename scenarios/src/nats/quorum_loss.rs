@@ -59,7 +59,12 @@ impl Scenario for QuorumLoss {
 
         let victims = victims(lab, &members.pods());
         let hold = members.patience(&lab.view().snapshot());
-        lab.note(format!("victims: {}, for {}, budget {}", victims.join(", "), Span(hold), Span(subject.budget())));
+        lab.note(format!(
+            "victims: {}, for {}, budget {}",
+            victims.join(", "),
+            Span(hold),
+            Span(subject.restore_budget())
+        ));
         lab.phase(Phase::Inject);
         let before = checks::running_but(lab, &members, &victims);
         let faults = inject_all(lab, &members, &victims, control).await?;
@@ -98,7 +103,8 @@ impl Scenario for QuorumLoss {
         let without = nats::Span { from_us: without_from_us, to_us: without_to_us };
         check_refusals(lab, subject, &histories, subject.name(), without, "most servers down");
         let after = "the return of the quorum".to_owned();
-        let window = Window { after, from_us: quorum_us.unwrap_or(without_to_us), to_us };
+        let window =
+            Window { after, from_us: quorum_us.unwrap_or(without_to_us), to_us, budget: subject.restore_budget() };
         checks::longest(lab, "whole again", whole, subject.objective.whole_within.0);
         checks::served_again(lab, subject, &histories, &[window]);
         checks::histories(lab, subject, &histories);

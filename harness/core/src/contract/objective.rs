@@ -93,8 +93,10 @@ impl FailoverBudget {
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Consensus {
     pub store: Ref,
-    /// The time in which clients are served again after a member was lost, or after a quorum came back.
+    /// The time in which clients are served again after a member was lost.
     pub resume: ElectionBudget,
+    /// The same after a quorum came back: elections that begin before enough members are up come to nothing.
+    pub restore: ElectionBudget,
     /// Every replica is current again this long after the lost members were allowed to come back.
     pub whole_within: Span,
     /// What cannot be acknowledged ends in an error for the client within this time.

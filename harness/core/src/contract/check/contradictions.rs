@@ -196,7 +196,7 @@ fn consensus(findings: &mut Findings<'_>) {
         for store in stores.filter(|store| !matches!(store.kind, StoreKind::NatsJetstream { .. })) {
             findings.add(&objective.store, format!("the members of store `{}` do not vote", store.name.value));
         }
-        if objective.resume.elections == 0 {
+        if objective.resume.elections == 0 || objective.restore.elections == 0 {
             findings.add(&objective.store, "without an election nobody can be served again; `elections` is 1 or more");
         }
     }
