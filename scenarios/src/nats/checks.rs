@@ -187,9 +187,9 @@ pub fn changed(before: &Running, now: &Running) -> Vec<String> {
 }
 
 /// Judges everything that the clients recorded: what was acknowledged is there once and in order, and the consumer went
-/// on where it was.
-pub(super) fn histories(lab: &Lab, subject: Subject<'_>, histories: &Histories) {
-    judge::judge_consumer(lab, histories, subject.name(), subject.objective.forgotten_acks, subject.durability());
+/// on where it was, but for so many acknowledgements that may be forgotten.
+pub(super) fn histories(lab: &Lab, subject: Subject<'_>, histories: &Histories, forgotten: u64) {
+    judge::judge_consumer(lab, histories, subject.name(), forgotten, subject.durability());
     // Nobody touches the other stores, so they have no excuse.
     let allowance = Allowance { plain_percent: 0.0, replicated: 0, needs_replicated: false };
     judge::judge_all(lab, histories, allowance, subject.promise());

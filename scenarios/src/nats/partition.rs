@@ -79,7 +79,7 @@ impl Scenario for Partition {
             let (outcome, detail) = judge::judge_nats(lab, &histories, client, &name);
             lab.check(subject.durability(), &name, outcome, detail);
         }
-        checks::histories(lab, subject, &histories);
+        checks::histories(lab, subject, &histories, subject.objective.forgotten_acks_apart);
         Ok(())
     }
 }

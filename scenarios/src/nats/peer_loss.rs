@@ -60,7 +60,7 @@ impl Scenario for PeerLoss {
         lab.phase(Phase::Judge);
         checks::longest(lab, "whole again", returns, subject.objective.whole_within.0);
         checks::served_again(lab, subject, &histories, &windows);
-        checks::histories(lab, subject, &histories);
+        checks::histories(lab, subject, &histories, subject.objective.forgotten_acks);
         Ok(())
     }
 }

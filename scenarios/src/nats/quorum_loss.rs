@@ -107,7 +107,7 @@ impl Scenario for QuorumLoss {
             Window { after, from_us: quorum_us.unwrap_or(without_to_us), to_us, budget: subject.restore_budget() };
         checks::longest(lab, "whole again", whole, subject.objective.whole_within.0);
         checks::served_again(lab, subject, &histories, &[window]);
-        checks::histories(lab, subject, &histories);
+        checks::histories(lab, subject, &histories, subject.objective.forgotten_acks);
         Ok(())
     }
 }
