@@ -2,7 +2,7 @@
 
 use crate::backup::{BackupNats, BackupRedis};
 use crate::drain::DrainQuorum;
-use crate::nats::{Partition, PeerLoss, QuorumLoss};
+use crate::nats::{PeerLoss, QuorumLoss};
 use crate::redis::Failover;
 use gauntlet_engine::Scenario;
 
