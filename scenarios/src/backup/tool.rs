@@ -33,7 +33,7 @@ impl<'a> Tool<'a> {
     /// It does not run.
     pub async fn client(lab: &'a Lab, client: &Client<'a>) -> Result<Self, Trouble> {
         let node = lab.cluster().quiet_node().map(str::to_owned);
-        let load = Load { pause_ms: 0, consume: false };
+        let load = Load { pause_ms: 0, consume: false, pinned: false };
         let image = lab.cluster().agent_image().to_owned();
         let fleet = format!("{}-keeper", lab.slug());
         let placement = Placement { fleet, node, image, load, settled_within: None };
