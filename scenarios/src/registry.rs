@@ -3,10 +3,11 @@
 use crate::backup::{BackupNats, BackupRedis};
 use crate::drain::DrainQuorum;
 use crate::nats::{PeerLoss, QuorumLoss};
+use crate::network::NetworkMatrix;
 use crate::redis::Failover;
 use gauntlet_engine::Scenario;
 
 /// All scenarios, in the order in which they run.
 pub fn all() -> Vec<&'static dyn Scenario> {
-    vec![&Failover, &DrainQuorum, &PeerLoss, &QuorumLoss, &BackupRedis, &BackupNats]
+    vec![&NetworkMatrix, &Failover, &DrainQuorum, &PeerLoss, &QuorumLoss, &BackupRedis, &BackupNats]
 }

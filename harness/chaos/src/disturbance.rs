@@ -1,8 +1,12 @@
 //! What may be done to a cluster, as data: enough for another process to undo it.
 
+use gauntlet_cluster::access::said;
 use gauntlet_cluster::traffic::TrafficFault;
 use gauntlet_cluster::{Cluster, nodes, volumes};
 use gauntlet_core::Trouble;
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use kube::Api;
+use kube::api::DeleteParams;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -21,6 +25,8 @@ pub enum Disturbance {
     /// Everything in a store is deleted through the store itself. There is nothing to undo: what was lost only a restore
     /// brings back.
     Wipe { store: String },
+    /// A NetworkPolicy of ours.
+    Policy { namespace: String, policy: String },
 }
 
 impl Disturbance {
@@ -39,7 +45,17 @@ impl Disturbance {
                 volumes::scale(cluster.access(), namespace, stateful_set, *replicas).await
             }
             Self::Wipe { .. } => Ok(()),
+            Self::Policy { namespace, policy } => remove_policy(cluster, namespace, policy).await,
         }
+    }
+}
+
+async fn remove_policy(cluster: &dyn Cluster, namespace: &str, policy: &str) -> Result<(), Trouble> {
+    let api: Api<NetworkPolicy> = Api::namespaced(cluster.access().client.clone(), namespace);
+    match api.delete(policy, &DeleteParams::default()).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        Err(error) => Err(Trouble::harness(format!("cannot remove policy {namespace}/{policy}: {}", said(&error)))),
     }
 }
 
@@ -55,6 +71,7 @@ impl fmt::Display for Disturbance {
                 write!(f, "delete the volumes of {namespace}/{stateful_set}")
             }
             Self::Wipe { store } => write!(f, "delete everything in {store}"),
+            Self::Policy { namespace, policy } => write!(f, "deny by policy {namespace}/{policy}"),
         }
     }
 }

@@ -10,6 +10,7 @@
 //! - [`view`], [`ready`]: the live state of the cluster, and whether it is what the contract promises
 //! - [`timeline`]: what pods and event objects amount to, for the events of a run
 //! - [`exec`]: commands in pods, and their logs
+//! - [`probe`]: connections tried from inside pods
 //! - [`nodes`]: cordon, evict, drain
 //! - [`traffic`]: faults of the traffic between some parties
 //! - [`jobs`], [`volumes`]: jobs by hand; claims and replicas of StatefulSets
@@ -27,6 +28,7 @@ pub mod nodes;
 pub mod order;
 pub mod ownership;
 pub mod prerequisites;
+pub mod probe;
 pub mod progress;
 pub mod provider;
 pub mod ready;

@@ -8,6 +8,7 @@ use gauntlet_cluster::{Access, Cluster, Progress, ready};
 use gauntlet_core::contract::Deployment;
 use gauntlet_core::event::{Event, Phase};
 use gauntlet_core::history::History;
+use gauntlet_core::matrix::Matrix;
 use gauntlet_core::timeline::{self, Violation};
 use gauntlet_core::{Check, Contract, Evidence, FaultEvidence, Figure, Observations, Outcome, Seed, Trouble};
 use std::path::PathBuf;
@@ -98,6 +99,16 @@ impl Lab {
         let figure = Figure { name: name.to_owned(), value, unit: unit.to_owned(), limit };
         self.emitter.emit(Event::Measured { scenario: self.name.clone(), figure: figure.clone() });
         self.observe(|observations| observations.figures.push(figure));
+    }
+
+    /// Tells who was expected to reach whom, and who did.
+    pub fn matrix(&self, matrix: Matrix) {
+        self.emitter.emit(Event::MatrixSeen { scenario: self.name.clone(), matrix });
+    }
+
+    /// What faults act on.
+    pub fn scene(&self) -> &Scene {
+        &self.scene
     }
 
     /// Journals and injects a fault. Its evidence starts with the proof of its effect; complete it with

@@ -1,9 +1,19 @@
 //! Who reaches whom: the network matrix of a deployment, live, against the contract's rows.
 //!
 //! - [`plan`]: every source, every destination, and what the contract expects of each cell
+//! - [`parties`], [`members`]: pods of our own, and putting probers in place
+//! - [`targets`], [`rounds`]: addresses, and asking from everywhere at once
 //! - [`judge`]: what the probes of one cell say of the promise
 //! - [`policies`]: the NetworkPolicy objects that explain a difference
+//! - [`matrix`]: the scenario
 
 pub mod judge;
+pub mod matrix;
+pub mod members;
+pub mod parties;
 pub mod plan;
 pub mod policies;
+pub mod rounds;
+pub mod targets;
+
+pub use matrix::NetworkMatrix;

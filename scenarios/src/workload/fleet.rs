@@ -11,8 +11,9 @@ use gauntlet_core::history::History;
 use gauntlet_core::trouble::OrTrouble;
 use gauntlet_engine::Lab;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::ResourceExt;
-use kube::api::{Api, DeleteParams};
+use kube::api::{Api, DeleteParams, ListParams};
 use kube::runtime::conditions::is_deleted;
 use kube::runtime::wait::await_condition;
 use serde_json::{Value, json};
@@ -285,6 +286,23 @@ pub async fn secret_copies(lab: &Lab, clients: &[Client<'_>], placement: &Placem
             "metadata": {"name": secret.copy_name(), "namespace": placement.namespace()}}))
     }))
     .await
+}
+
+/// Removes the policies that let clients of fleets in: they stay when a fleet ends, and whoever looks at the policies
+/// of the system must not see ours.
+///
+/// # Errors
+/// They could not be removed.
+pub async fn remove_policies(lab: &Lab) -> Result<(), Trouble> {
+    let doing = || "cannot remove the policies of earlier clients";
+    let list = ListParams::default().labels(&format!("{}=clients", pods::LABEL));
+    let api: Api<NetworkPolicy> = Api::all(lab.access().client.clone());
+    for policy in api.list(&list).await.or_trouble(doing)?.items {
+        let namespace = policy.namespace().unwrap_or_default();
+        let api: Api<NetworkPolicy> = Api::namespaced(lab.access().client.clone(), &namespace);
+        api.delete(&policy.name_any(), &DeleteParams::default()).await.or_trouble(doing)?;
+    }
+    Ok(())
 }
 
 fn counts(client: &str, status: &Value) -> Vec<(String, u64)> {

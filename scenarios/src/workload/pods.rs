@@ -279,7 +279,7 @@ pub fn policies(deployment: Deployment<'_>, clients: &[Client<'_>]) -> Vec<Value
         .map(|workload| {
             json!({
                 "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
-                "metadata": {"name": format!("gauntlet-clients-{}", workload.name.value), "namespace": workload.namespace.value},
+                "metadata": {"name": format!("gauntlet-clients-{}", workload.name.value), "namespace": workload.namespace.value, "labels": {LABEL: "clients"}},
                 "spec": {
                     "podSelector": {"matchLabels": workload.labels},
                     "policyTypes": ["Ingress"],

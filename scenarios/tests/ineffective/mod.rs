@@ -1,5 +1,7 @@
-//! Clusters on which faults have no effect: containers are not held, traffic is not cut, and there
-//! is no node to drain.
+//! Clusters on which faults have no effect: containers are not held, traffic is not cut, policies are not kept, and
+//! there is no node to drain.
+
+mod unenforced;
 
 use async_trait::async_trait;
 use gauntlet_cluster::provider::Wanted;
@@ -16,7 +18,7 @@ pub struct Ineffective {
     real: Embedded,
 }
 
-struct Unharmed(Box<dyn Cluster>);
+struct Unharmed(Box<dyn Cluster>, Access);
 
 #[async_trait]
 impl Provider for Ineffective {
@@ -29,7 +31,9 @@ impl Provider for Ineffective {
     }
 
     async fn launch(&self, wanted: Wanted) -> Result<Box<dyn Cluster>, Trouble> {
-        Ok(Box::new(Unharmed(self.real.launch(wanted).await?)))
+        let cluster = self.real.launch(wanted).await?;
+        let access = unenforced::access(cluster.access()).await?;
+        Ok(Box::new(Unharmed(cluster, access)))
     }
 
     fn ids(&self) -> Result<Vec<String>, Trouble> {
@@ -52,7 +56,7 @@ impl Cluster for Unharmed {
     }
 
     fn access(&self) -> &Access {
-        self.0.access()
+        &self.1
     }
 
     fn capabilities(&self) -> BTreeSet<Capability> {
