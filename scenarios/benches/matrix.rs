@@ -109,7 +109,8 @@ async fn measure(cluster: &dyn Cluster) -> Result<()> {
 }
 
 async fn place(cluster: &dyn Cluster) -> Result<Vec<Member>> {
-    let half = |n: usize| Labels::from([("half".to_owned(), if n % 2 == 0 { "open" } else { "denied" }.to_owned())]);
+    let half =
+        |n: usize| Labels::from([("half".to_owned(), if n.is_multiple_of(2) { "open" } else { "denied" }.to_owned())]);
     let mut objects = vec![
         json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}),
         json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "half", "namespace": NAMESPACE},

@@ -10,8 +10,9 @@
 //!
 //! Every probe is a new connection. UDP has no connections, so a DNS question is asked: `open` needs an answer.
 
+use std::collections::{BTreeSet, HashMap};
 use std::io::ErrorKind;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -55,14 +56,31 @@ pub struct Finding {
 /// Probes all targets at once, in the order given.
 pub async fn probe(args: &ProbeArgs) -> Vec<Finding> {
     let timeout = Duration::from_millis(args.timeout_ms);
-    let tcp = args.tcp.iter().map(|target| one("tcp", target, timeout));
-    let udp = args.udp.iter().map(|target| one("udp", target, timeout));
+    let names = look_up(args.tcp.iter().chain(&args.udp), timeout).await;
+    let tcp = args.tcp.iter().map(|target| one("tcp", target, timeout, &names));
+    let udp = args.udp.iter().map(|target| one("udp", target, timeout, &names));
     join_all(tcp.chain(udp)).await
 }
 
-async fn one(protocol: &'static str, target: &str, timeout: Duration) -> Finding {
+/// What names of hosts stand for. Each is asked for once, however many of its ports are probed.
+type Names = HashMap<String, Result<IpAddr, (Outcome, String)>>;
+
+async fn look_up(targets: impl Iterator<Item = &String>, timeout: Duration) -> Names {
+    let hosts = targets.filter(|target| target.parse::<SocketAddr>().is_err()).filter_map(|target| split(target));
+    let hosts: BTreeSet<&str> = hosts.map(|(host, _)| host).collect();
+    let asked = hosts.into_iter().map(async |host| (host.to_owned(), address_of(host, timeout).await));
+    join_all(asked).await.into_iter().collect()
+}
+
+/// Host and port; without a port there is nothing to probe, whatever the name means.
+fn split(target: &str) -> Option<(&str, u16)> {
+    let (host, port) = target.rsplit_once(':')?;
+    Some((host, port.parse().ok()?))
+}
+
+async fn one(protocol: &'static str, target: &str, timeout: Duration, names: &Names) -> Finding {
     let began = Instant::now();
-    let (outcome, detail) = match resolve(target, timeout).await {
+    let (outcome, detail) = match resolve(target, names) {
         Err(found) => found,
         Ok(address) => {
             let asked = async {
@@ -78,18 +96,25 @@ async fn one(protocol: &'static str, target: &str, timeout: Duration) -> Finding
     Finding { protocol, target: target.into(), outcome, detail, took_ms: began.elapsed().as_millis() as u64 }
 }
 
-async fn resolve(target: &str, timeout: Duration) -> Result<SocketAddr, (Outcome, String)> {
+fn resolve(target: &str, names: &Names) -> Result<SocketAddr, (Outcome, String)> {
     if let Ok(address) = target.parse() {
         return Ok(address);
     }
-    // Without a port there is nothing to probe, whatever the name means.
-    if target.rsplit_once(':').is_none_or(|(_, port)| port.parse::<u16>().is_err()) {
-        return Err((Outcome::ProbeFailed, format!("{target:?} is not host:port")));
-    }
-    match tokio::time::timeout(timeout, lookup_host(target)).await {
-        Ok(Ok(mut addresses)) => addresses.next().ok_or((Outcome::Unresolved, "the name has no address".into())),
-        Ok(Err(error)) => Err((Outcome::Unresolved, error.to_string())),
-        Err(_) => Err((Outcome::Unresolved, format!("no answer about the name in {timeout:?}"))),
+    let failed = || (Outcome::ProbeFailed, format!("{target:?} is not host:port"));
+    let (host, port) = split(target).ok_or_else(failed)?;
+    let address = names.get(host).cloned().ok_or_else(failed)??;
+    Ok(SocketAddr::new(address, port))
+}
+
+async fn address_of(host: &str, timeout: Duration) -> Result<IpAddr, (Outcome, String)> {
+    let unresolved = |why: String| Err((Outcome::Unresolved, why));
+    match tokio::time::timeout(timeout, lookup_host((host, 0))).await {
+        Ok(Ok(mut addresses)) => match addresses.next() {
+            Some(address) => Ok(address.ip()),
+            None => unresolved("the name has no address".to_owned()),
+        },
+        Ok(Err(error)) => unresolved(error.to_string()),
+        Err(_) => unresolved(format!("no answer about the name in {timeout:?}")),
     }
 }
 
@@ -123,8 +148,14 @@ async fn ask_dns(address: SocketAddr) -> std::io::Result<()> {
 mod tests {
     use super::*;
 
+    async fn asked(protocol: &'static str, target: &str, timeout_ms: u64) -> Outcome {
+        let timeout = Duration::from_millis(timeout_ms);
+        let names = look_up([target.to_owned()].iter(), timeout).await;
+        one(protocol, target, timeout, &names).await.outcome
+    }
+
     async fn tcp(target: &str) -> Outcome {
-        one("tcp", target, Duration::from_millis(500)).await.outcome
+        asked("tcp", target, 500).await
     }
 
     #[tokio::test]
@@ -140,10 +171,10 @@ mod tests {
     async fn silent_udp_port_is_a_timeout_and_a_closed_one_refused() {
         let silent = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let address = silent.local_addr().unwrap().to_string();
-        let udp = || one("udp", &address, Duration::from_millis(300));
-        assert_eq!(udp().await.outcome, Outcome::Timeout);
+        let udp = || asked("udp", &address, 300);
+        assert_eq!(udp().await, Outcome::Timeout);
         drop(silent);
-        assert_eq!(udp().await.outcome, Outcome::Refused);
+        assert_eq!(udp().await, Outcome::Refused);
     }
 
     #[tokio::test]

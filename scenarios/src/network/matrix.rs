@@ -32,7 +32,8 @@ pub struct NetworkMatrix;
 /// How long silence is listened to.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// What should have answered and did not is listened to for longer, since a slow machine is silent too.
+/// What should have answered and did not is listened to for longer, since a slow machine is silent too; so is a name
+/// that was not resolved.
 const SECOND_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Broken cells that a check tells; all of them stand in the matrix.
@@ -114,9 +115,9 @@ impl Trial<'_> {
         lab.phase(Phase::Observe);
         let started = Instant::now();
         let mut sweep = self.ask("sweep", &self.everything(), PATIENCE).await;
-        lab.figure("cells probed", sweep.seen.len() as f64, "", None);
+        lab.figure("matrix", sweep.seen.len() as f64, "probes", None);
         lab.figure("sweep", started.elapsed().as_secs_f64(), "s", None);
-        let again = self.ask("again", &self.silent_though_allowed(&sweep), SECOND_PATIENCE).await;
+        let again = self.ask("again", &self.worth_asking_again(&sweep), SECOND_PATIENCE).await;
         sweep.seen.extend(again.seen);
         let api: Api<NetworkPolicy> = Api::all(lab.access().client.clone());
         let policies = api.list(&ListParams::default()).await.or_trouble(|| "cannot list NetworkPolicies")?.items;
@@ -205,11 +206,17 @@ impl Trial<'_> {
         wanted
     }
 
-    fn silent_though_allowed(&self, sweep: &Round) -> Wanted {
+    /// What is asked once more, with more patience: silence where an answer was due, and names that were not resolved.
+    fn worth_asking_again(&self, sweep: &Round) -> Wanted {
         let mut wanted = Wanted::new();
-        for cell in self.plan.cells.iter().filter(|cell| matches!(cell.expected, Expected::Allowed(_))) {
+        for cell in &self.plan.cells {
+            let again = match cell.expected {
+                Expected::Allowed(_) => [Seen::Timeout, Seen::Unresolved].as_slice(),
+                Expected::Denied(_) => &[Seen::Unresolved],
+                Expected::Open(_) => &[],
+            };
             for (prober, _, target, _) in self.probes(cell) {
-                if sweep.of(prober, &target) == Seen::Timeout {
+                if again.contains(&sweep.of(prober, &target)) {
                     wanted.entry(prober).or_default().insert(target);
                 }
             }

@@ -235,11 +235,11 @@ async fn template(lab: &Lab, workload: &Workload) -> Result<Value, String> {
     let (found, path) = match workload.kind {
         WorkloadKind::CronJob => {
             let api: Api<CronJob> = Api::namespaced(client, namespace);
-            (api.get(name).await.map(|job| serde_json::to_value(job)), "/spec/jobTemplate/spec/template")
+            (api.get(name).await.map(serde_json::to_value), "/spec/jobTemplate/spec/template")
         }
         _ => {
             let api: Api<Job> = Api::namespaced(client, namespace);
-            (api.get(name).await.map(|job| serde_json::to_value(job)), "/spec/template")
+            (api.get(name).await.map(serde_json::to_value), "/spec/template")
         }
     };
     let object = found.map_err(|error| said(&error))?.map_err(|error| error.to_string())?;
