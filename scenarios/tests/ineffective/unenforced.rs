@@ -21,7 +21,7 @@ pub async fn access(real: &Access) -> Result<Access, Trouble> {
     config.default_retry = false;
     let layer = MapRequestLayer::new(dry);
     let client = ClientBuilder::try_from(config).or_trouble(doing)?.with_layer(&layer).build();
-    Ok(Access { client, kubeconfig: real.kubeconfig.clone() })
+    Ok(Access { client, ..real.clone() })
 }
 
 fn dry(mut request: Request<Body>) -> Request<Body> {
