@@ -76,16 +76,7 @@ async fn bench(name: &str) -> Result<()> {
         interrupted: &CancellationToken::new(),
     };
     let images = system.contract.images.clone();
-    let wanted = Wanted {
-        id: CLUSTER.to_owned(),
-        run: CLUSTER.to_owned(),
-        namespaces: vec![],
-        objects: vec![],
-        workers: WORKERS,
-        images,
-        detached: false,
-        port: 0,
-    };
+    let wanted = Wanted { images, ..Wanted::bare(CLUSTER, WORKERS) };
     let deployed = order.deploy(wanted).await?;
     drop(emitter);
     bus.close();

@@ -41,7 +41,7 @@ fn main() {
 async fn on_a_cluster() -> Outcome {
     let folder = tempfile::tempdir()?;
     let provider = Embedded { state_dir: folder.path().join("state") };
-    let wanted = Wanted { id: "traffic".into(), workers: 2, images: vec![], detached: false, port: 0 };
+    let wanted = Wanted::bare("traffic", 2);
     let cluster: Arc<dyn Cluster> = provider.launch(wanted).await.map_err(text)?.into();
     let scene = Scene {
         cluster: cluster.clone(),

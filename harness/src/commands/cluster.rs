@@ -17,16 +17,7 @@ pub async fn cluster(command: ClusterCommand) -> Result<ExitCode, Trouble> {
             let contract = systems::load(&system.system)?.contract;
             host::ensure(&contract, no_install).await?;
             provider.check()?;
-            let wanted = Wanted {
-                run: name.clone(),
-                id: name,
-                namespaces: vec![],
-                objects: vec![],
-                workers: nodes,
-                images: contract.images,
-                detached: true,
-                port,
-            };
+            let wanted = Wanted { images: contract.images, detached: true, port, ..Wanted::bare(name, nodes) };
             up(&provider, wanted).await
         }
         ClusterCommand::Down { name } => {

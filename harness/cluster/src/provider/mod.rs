@@ -40,6 +40,23 @@ pub struct Wanted {
     pub port: u16,
 }
 
+impl Wanted {
+    /// A cluster that nothing is deployed on by a run, with that many workers.
+    pub fn bare(id: impl Into<String>, workers: u8) -> Self {
+        let id = id.into();
+        Self {
+            run: id.clone(),
+            id,
+            namespaces: vec![],
+            objects: vec![],
+            workers,
+            images: vec![],
+            detached: false,
+            port: 0,
+        }
+    }
+}
+
 /// Gives clusters of one kind.
 #[async_trait]
 pub trait Provider: Send + Sync {
