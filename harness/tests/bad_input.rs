@@ -114,7 +114,7 @@ fn a_cluster_that_is_not_there_cannot_be_stopped() {
 #[test]
 fn listing_runs_nothing() {
     let place = Place::new();
-    let ended = place.gauntlet(&["run", "--list", "redis"]);
+    let ended = place.gauntlet(&["run", "--list", "--exact", "redis.failover"]);
     assert_eq!((ended.code, ended.stdout.as_str()), (0, "redis.failover: test\n"));
     assert!(!place.path("reports").exists());
 }
