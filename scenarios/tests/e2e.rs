@@ -40,7 +40,7 @@ fn main() -> std::process::ExitCode {
     }
     let asked_for_all = arguments.include_ignored || arguments.ignored;
     if unable.is_none() && !asked_for_all {
-        eprintln!("SKIPPED: mutants and ineffective faults take half an hour; add `-- --include-ignored` to run them");
+        eprintln!("SKIPPED: mutants and ineffective faults take more than an hour; add `-- --include-ignored` to run them");
     }
     let runs_by_default = |trial: &Trial| unable.is_none() && trial.name().ends_with("::passes");
     let trials = trials().into_iter().map(|trial| {
