@@ -16,7 +16,7 @@ use gauntlet_core::ExitCode;
 
 fn main() -> std::process::ExitCode {
     gauntlet_embedded::dispatch();
-    if let Some(arguments) = agent_arguments() {
+    if let Some(arguments) = gauntlet_agent::asked() {
         return gauntlet_agent::dispatch(arguments);
     }
     let cli = cli::Cli::parse();
@@ -41,16 +41,4 @@ fn start(cli: cli::Cli) -> Result<ExitCode, gauntlet_core::Trouble> {
     // A blocked thread (a read of standard input, say) must not keep the program from ending.
     runtime.shutdown_background();
     exit
-}
-
-/// Arguments for the agent when this was started as `gauntlet agent …`, or under the name of a tool that the agent is.
-fn agent_arguments() -> Option<Vec<std::ffi::OsString>> {
-    let mut arguments = std::env::args_os();
-    let program = arguments.next()?;
-    let rest: Vec<std::ffi::OsString> = arguments.collect();
-    match std::path::Path::new(&program).file_name()?.to_str()? {
-        "nats" => Some(std::iter::once("nats".into()).chain(rest).collect()),
-        _ if rest.first()? == "agent" => Some(rest.into_iter().skip(1).collect()),
-        _ => None,
-    }
 }

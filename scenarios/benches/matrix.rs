@@ -38,8 +38,7 @@ const SAMPLE: usize = 24;
 fn main() -> ExitCode {
     // This program is the cluster's server and the agent inside it too.
     gauntlet_embedded::dispatch();
-    let mut arguments = std::env::args_os().skip(1);
-    if arguments.next().is_some_and(|first| first == "agent") {
+    if let Some(arguments) = gauntlet_agent::asked() {
         return gauntlet_agent::dispatch(arguments);
     }
     let _ = rustls::crypto::ring::default_provider().install_default();

@@ -27,8 +27,7 @@ const AT_ONCE: usize = 1;
 fn main() -> std::process::ExitCode {
     // This program is the cluster's server and the agent inside it too.
     gauntlet_embedded::dispatch();
-    let mut arguments = std::env::args_os().skip(1);
-    if arguments.next().is_some_and(|first| first == "agent") {
+    if let Some(arguments) = gauntlet_agent::asked() {
         return gauntlet_agent::dispatch(arguments);
     }
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -40,7 +39,9 @@ fn main() -> std::process::ExitCode {
     }
     let asked_for_all = arguments.include_ignored || arguments.ignored;
     if unable.is_none() && !asked_for_all {
-        eprintln!("SKIPPED: mutants and ineffective faults take more than an hour; add `-- --include-ignored` to run them");
+        eprintln!(
+            "SKIPPED: mutants and ineffective faults take more than an hour; add `-- --include-ignored` to run them"
+        );
     }
     let runs_by_default = |trial: &Trial| unable.is_none() && trial.name().ends_with("::passes");
     let trials = trials().into_iter().map(|trial| {

@@ -9,6 +9,19 @@ use clap::{Parser, Subcommand};
 
 use crate::{cluster_view, exporter, idle, keep, lifecycle, nats_cli, output, probe, standin, workload};
 
+/// What this program was asked as the agent: it was started as `PROGRAM agent …`, or under the name of a tool that the
+/// agent is. Every program that starts itself again inside a cluster looks here first.
+pub fn asked() -> Option<Vec<OsString>> {
+    let mut arguments = std::env::args_os();
+    let program = arguments.next()?;
+    let rest: Vec<OsString> = arguments.collect();
+    match std::path::Path::new(&program).file_name()?.to_str()? {
+        "nats" => Some(std::iter::once("nats".into()).chain(rest).collect()),
+        _ if rest.first()? == "agent" => Some(rest.into_iter().skip(1).collect()),
+        _ => None,
+    }
+}
+
 /// Clients, stand-ins and small tools that run inside a cluster under test.
 #[derive(Parser)]
 #[command(name = "agent")]

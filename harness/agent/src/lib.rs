@@ -24,4 +24,4 @@ pub mod standin;
 mod tls;
 pub mod workload;
 
-pub use cli::dispatch;
+pub use cli::{asked, dispatch};
