@@ -24,6 +24,9 @@ use tokio_util::sync::CancellationToken;
 /// Clusters at once, unless the command line says otherwise: each runs some twenty processes with time limits.
 const AT_ONCE: usize = 1;
 
+/// Scenarios that have not yet passed often enough on a healthy system to hold every change against them.
+const ON_TRIAL: [&str; 3] = ["nats.quorum-loss", "backup.redis", "backup.nats"];
+
 fn main() -> std::process::ExitCode {
     // This program is the cluster's server and the agent inside it too.
     gauntlet_embedded::dispatch();
@@ -39,11 +42,14 @@ fn main() -> std::process::ExitCode {
     }
     let asked_for_all = arguments.include_ignored || arguments.ignored;
     if unable.is_none() && !asked_for_all {
+        eprintln!("SKIPPED: {} are on trial; add `-- --include-ignored` to run them too", ON_TRIAL.join(", "));
         eprintln!(
             "SKIPPED: mutants and ineffective faults take more than an hour; add `-- --include-ignored` to run them"
         );
     }
-    let runs_by_default = |trial: &Trial| unable.is_none() && trial.name().ends_with("::passes");
+    let is_on_trial = |name: &str| ON_TRIAL.iter().any(|scenario| name.contains(&format!("::{scenario}::")));
+    let runs_by_default =
+        |trial: &Trial| unable.is_none() && trial.name().ends_with("::passes") && !is_on_trial(trial.name());
     let trials = trials().into_iter().map(|trial| {
         let ignored = !runs_by_default(&trial);
         trial.with_ignored_flag(ignored)
