@@ -1,7 +1,5 @@
-//! What lies in a folder, and damage done to it on purpose.
+//! What lies in a folder.
 
-use std::fs::{File, OpenOptions};
-use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -35,34 +33,6 @@ fn walk(folder: &Path, below: &str, entries: &mut Vec<Value>) -> Result<u64> {
     Ok(total)
 }
 
-/// Cuts a file, which must be longer.
-pub fn truncate(file: &Path, bytes: u64) -> Result<()> {
-    let doing = || format!("{} could not be cut", file.display());
-    let opened = OpenOptions::new().write(true).open(file).with_context(doing)?;
-    let had = opened.metadata().with_context(doing)?.len();
-    anyhow::ensure!(had > bytes, "{} has {had} bytes and cannot be cut to {bytes}", file.display());
-    opened.set_len(bytes).with_context(doing)?;
-    output::line(format_args!("cut from {had} to {bytes} bytes"))
-}
-
-/// Writes a file until nothing fits any more, then gives `leave` bytes back.
-pub fn fill(folder: &Path, leave: u64) -> Result<()> {
-    let path = folder.join(".filled");
-    let doing = || format!("{} could not be filled", folder.display());
-    let mut file = File::create(&path).with_context(doing)?;
-    let block = [0x55_u8; 1024];
-    let mut written = 0_u64;
-    let why = loop {
-        match file.write(&block) {
-            Ok(count) => written += count as u64,
-            Err(error) => break error,
-        }
-    };
-    anyhow::ensure!(why.kind() == std::io::ErrorKind::StorageFull, "the folder did not fill up: {why}");
-    file.set_len(written.saturating_sub(leave)).with_context(doing)?;
-    output::line(format_args!("full after {written} bytes ({why}), {leave} bytes given back"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,15 +46,5 @@ mod tests {
         walk(folder.path(), "", &mut entries).unwrap();
         assert!(entries.contains(&json!({"path": "a/b", "folder": false, "size": 3})));
         assert!(entries.contains(&json!({"path": "a", "folder": true, "size": 3})));
-    }
-
-    #[test]
-    fn only_a_longer_file_can_be_cut() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("f");
-        std::fs::write(&file, "12345").unwrap();
-        truncate(&file, 2).unwrap();
-        assert_eq!(std::fs::read(&file).unwrap(), b"12");
-        assert!(truncate(&file, 2).is_err());
     }
 }

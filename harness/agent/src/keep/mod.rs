@@ -2,15 +2,17 @@
 //!
 //! - [`redis`]: keys of every type on every shard; [`redis_read`]: reading them back
 //! - [`nats`]: messages and consumers in streams; [`nats_read`]: reading them back
-//! - [`files`]: what lies in a folder, and damage done to it on purpose
+//! - [`files`]: what lies in a folder; [`cut`]: files with their second half missing; [`room`]: how much fits
 //! - [`bytes`]: contents that follow from names
 
 mod bytes;
+mod cut;
 mod files;
 mod nats;
 mod nats_read;
 mod redis;
 mod redis_read;
+mod room;
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -53,14 +55,21 @@ pub enum KeepCommand {
     NatsProbe,
     /// Print what lies below a folder, with sizes.
     Files { folder: PathBuf },
-    /// Cut a file to so many bytes.
-    Truncate { file: PathBuf, bytes: u64 },
-    /// Fill the file system of a folder until so many bytes are free.
-    Fill {
+    /// Cut a file below a folder in half; of a folder there, the largest file in it.
+    Cut { root: PathBuf, path: PathBuf },
+    /// Make whole what was cut.
+    Mend { root: PathBuf, path: PathBuf },
+    /// Print size and digest of what would be cut.
+    Digest { root: PathBuf, path: PathBuf },
+    /// Print how many bytes fit into a volume.
+    Measure {
         folder: PathBuf,
+        /// Write no more than that.
         #[arg(long)]
-        leave: u64,
+        at_most: u64,
     },
+    /// Stay until told to end; then print what lies below a folder, with sizes.
+    Watch { folder: PathBuf },
 }
 
 /// Runs one command.
@@ -76,7 +85,10 @@ pub async fn run(command: KeepCommand) -> Result<()> {
         KeepCommand::NatsWipe { stream } => nats::wipe(&stream).await,
         KeepCommand::NatsProbe => nats::probe().await,
         KeepCommand::Files { folder } => files::list(&folder),
-        KeepCommand::Truncate { file, bytes } => files::truncate(&file, bytes),
-        KeepCommand::Fill { folder, leave } => files::fill(&folder, leave),
+        KeepCommand::Cut { root, path } => cut::cut(&root, &path),
+        KeepCommand::Mend { root, path } => cut::mend(&root, &path),
+        KeepCommand::Digest { root, path } => cut::digest(&root, &path),
+        KeepCommand::Measure { folder, at_most } => room::measure(&folder, at_most),
+        KeepCommand::Watch { folder } => room::watch(&folder).await,
     }
 }

@@ -39,7 +39,7 @@ pub async fn connect() -> Result<(NatsSettings, jetstream::Context)> {
 
 /// Publishes the messages of a round to each stream, and lets its consumers take some.
 pub async fn fill(streams: &[String], round: u32) -> Result<()> {
-    let (settings, js) = connect().await?;
+    let (_, js) = connect().await?;
     let mut written = Vec::new();
     for name in streams {
         let stream = js.get_stream(name).await.with_context(|| format!("stream {name} does not answer"))?;
@@ -48,7 +48,7 @@ pub async fn fill(streams: &[String], round: u32) -> Result<()> {
         for number in 0..EACH {
             publish(&js, name, &subject, round, number).await?;
         }
-        consume(&stream, settings.replicas).await.with_context(|| format!("consumers of {name}"))?;
+        consume(&stream).await.with_context(|| format!("consumers of {name}"))?;
         written.push(json!({"stream": name, "subject": subject, "messages": EACH}));
     }
     output::json(&written)
@@ -75,13 +75,13 @@ async fn publish(js: &jetstream::Context, stream: &str, subject: &str, round: u3
     Ok(())
 }
 
-/// One consumer takes messages and acknowledges most of them; another has taken none.
-async fn consume(stream: &Stream, replicas: usize) -> Result<()> {
+/// One consumer takes messages and acknowledges most of them; another has taken none. Both are on as many peers as their
+/// stream, which is the default.
+async fn consume(stream: &Stream) -> Result<()> {
     let config = |name: &str| pull::Config {
         durable_name: Some(format!("{CONSUMER}-{name}")),
         ack_policy: AckPolicy::Explicit,
         ack_wait: Duration::from_secs(3600),
-        num_replicas: replicas,
         ..pull::Config::default()
     };
     stream.get_or_create_consumer(&format!("{CONSUMER}-fresh"), config("fresh")).await.context("it cannot be made")?;

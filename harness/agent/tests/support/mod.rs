@@ -11,6 +11,7 @@ use std::fs::File;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
@@ -31,9 +32,20 @@ pub fn have(programs: &[&str]) -> bool {
     missing.is_empty()
 }
 
-/// A port that nobody listens on at this moment.
+/// The ports that tests hand out: below those that the kernel gives to outgoing connections (32768 and up by default), one of
+/// which would otherwise take a port between its choice and its use.
+const PORTS: std::ops::Range<u16> = 12_000..28_000;
+
+/// A port that nobody listens on at this moment and that this process gives to nobody else.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    let size = u32::from(PORTS.end - PORTS.start);
+    // Test programs that run side by side begin far from each other.
+    let first = std::process::id().wrapping_mul(257) % size;
+    (0..size)
+        .map(|_| PORTS.start + ((first + GIVEN.fetch_add(1, Ordering::Relaxed)) % size) as u16)
+        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .expect("a port is free")
 }
 
 /// A process that does not outlive its test.
