@@ -11,8 +11,7 @@ pub enum Capability {
     HoldContainer,
     /// Freeze or stop a node and bring it back.
     StopNode,
-    /// Cut, lose or limit the traffic between pods and nodes. Delay is no part of it: the kernels that the embedded
-    /// cluster runs on may lack what it takes.
+    /// Cut, lose or limit the traffic between pods and nodes, and delay that between pods.
     ShapeNetwork,
     /// Cordon and drain nodes without hurting anybody but the system under test.
     DrainNodes,

@@ -13,6 +13,7 @@
 //! - [`timeline`]: what happened when, for reports
 //! - [`kept`]: known data before and after it was lost and restored
 //! - [`trouble`]: what went wrong outside the system under test, and what to do next
+//! - [`redact`]: what must not be told, taken out of what is
 //! - [`span`]: lengths of time as people write them
 
 pub mod capability;
@@ -23,6 +24,7 @@ pub mod history;
 pub mod kept;
 pub mod matrix;
 pub mod problem;
+pub mod redact;
 pub mod run;
 pub mod scenario;
 pub mod seed;
@@ -36,6 +38,7 @@ pub mod yaml;
 pub use capability::Capability;
 pub use contract::Contract;
 pub use event::{Event, Record};
+pub use redact::Redactor;
 pub use run::{ExitCode, RunId};
 pub use scenario::{Info, Selection};
 pub use seed::Seed;

@@ -1,14 +1,16 @@
 //! What a durable consumer was given, what it had acknowledged, and where its leader said that it stood.
 //!
 //! An acknowledgement counts once the server has confirmed it. From then on its message must not come again, and the
-//! floor must not be found below it. Both are told apart from what is worse, a message that the consumer never gets:
-//! servers confirm before the other replicas know, so the death of a consumer's leader may undo the last few.
+//! floor must not be found below it. Excused is what a leader confirmed that could not, or not yet, tell its peers: servers
+//! confirm before the other replicas know, so losing a consumer's leader undoes its last moments, and one that is left
+//! without its peers goes on confirming until it notices. When that was only the caller knows.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use super::finding::{Conclusion, Finding};
+use super::nats::Span;
 use crate::history::{Attempt, Dump, History, Observation, Operation, Reply};
 
 /// How one consumer fared.
@@ -18,31 +20,26 @@ pub struct Report {
     pub confirmed: u64,
     /// Messages that were given out again although they were acknowledged.
     pub redelivered: Vec<Finding>,
+    /// Messages that were given out again although they were acknowledged, when that is excused.
+    pub forgotten: u64,
     /// Times the floor was seen to have gone back.
     pub floors: Vec<Finding>,
-    /// By how many messages it went back at the most.
-    pub furthest_back: u64,
     /// Messages that the consumer never got.
     pub findings: Vec<Finding>,
     pub insufficient: Vec<String>,
 }
 
 impl Report {
-    /// The verdict where up to `forgotten` confirmed acknowledgements may be undone by each loss of a leader.
-    pub fn conclude(&self, forgotten: u64) -> Conclusion {
-        let mut findings = self.findings.clone();
-        if self.redelivered.len() as u64 > forgotten {
-            findings.extend(self.redelivered.iter().cloned());
-        }
-        if self.furthest_back > forgotten {
-            findings.extend(self.floors.iter().cloned());
-        }
+    pub fn conclude(&self) -> Conclusion {
+        let findings: Vec<Finding> =
+            self.findings.iter().chain(&self.redelivered).chain(&self.floors).cloned().collect();
         Conclusion::of(&findings, &self.insufficient)
     }
 }
 
-/// Judges the consumer; at least `needed` acknowledgements must have been confirmed.
-pub fn check(history: &History, stream: &str, consumer: &str, needed: u64) -> Report {
+/// Judges the consumer; at least `needed` acknowledgements must have been confirmed. What was confirmed or told in the
+/// `excused` times may be undone.
+pub fn check(history: &History, stream: &str, consumer: &str, needed: u64, excused: &[Span]) -> Report {
     let mine = |op: &Operation| match op {
         Operation::NatsAck { stream: s, consumer: c, .. } | Operation::NatsFloor { stream: s, consumer: c } => {
             s == stream && c == consumer
@@ -51,10 +48,10 @@ pub fn check(history: &History, stream: &str, consumer: &str, needed: u64) -> Re
     };
     let attempts: Vec<&Attempt> = history.attempts.iter().filter(|attempt| mine(&attempt.op)).collect();
     let given: Vec<(u64, &Attempt)> = attempts.iter().filter_map(|a| Some((sequence(a)?, *a))).collect();
-    let confirmed = confirmed(&given);
+    let confirmed = confirmed(&given, excused);
     let mut report = Report { confirmed: confirmed.len() as u64, ..Report::default() };
     report.judge_redelivered(&given, &confirmed);
-    report.judge_floors(&attempts, &prefixes(&given, &confirmed));
+    report.judge_floors(&attempts, &prefixes(&given, &confirmed), excused);
     report.judge_undelivered(history, stream, consumer, &given);
     if report.confirmed < needed {
         let found = report.confirmed;
@@ -76,45 +73,73 @@ fn message(sequence: u64) -> String {
     format!("message {sequence}")
 }
 
-/// When the acknowledgement of each message was first confirmed.
-fn confirmed(given: &[(u64, &Attempt)]) -> BTreeMap<u64, u64> {
-    let mut confirmed: BTreeMap<u64, u64> = BTreeMap::new();
+/// What is known of the acknowledgement of a message.
+#[derive(Clone, Copy)]
+struct Confirmed {
+    /// When it was first confirmed.
+    first_us: u64,
+    /// When it was first confirmed without excuse; the same unless that was undone.
+    binding_us: Option<u64>,
+}
+
+/// When the acknowledgement of each message was confirmed.
+fn confirmed(given: &[(u64, &Attempt)], excused: &[Span]) -> BTreeMap<u64, Confirmed> {
+    let mut times: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
     for (sequence, attempt) in given {
         if let (true, Some(at)) = (attempt.is_ok(), attempt.completed) {
-            let first = confirmed.entry(*sequence).or_insert(at.wall_us);
-            *first = (*first).min(at.wall_us);
+            times.entry(*sequence).or_default().push(at.wall_us);
         }
     }
-    confirmed
+    let is_binding = |at: &u64| !is_excused(*at, excused);
+    let of = |at: Vec<u64>| {
+        let first_us = at.iter().copied().min()?;
+        Some(Confirmed { first_us, binding_us: at.iter().copied().filter(is_binding).min() })
+    };
+    times.into_iter().filter_map(|(sequence, at)| Some((sequence, of(at)?))).collect()
+}
+
+fn is_excused(at_us: u64, excused: &[Span]) -> bool {
+    excused.iter().any(|span| span.from_us <= at_us && at_us <= span.to_us)
 }
 
 /// `(when, up to where)`: from when on everything that the consumer had been given up to a sequence was confirmed.
-/// What was given but never confirmed ends it.
-fn prefixes(given: &[(u64, &Attempt)], confirmed: &BTreeMap<u64, u64>) -> Vec<(u64, u64)> {
-    let all: BTreeSet<u64> = given.iter().map(|(sequence, _)| *sequence).collect();
+/// What was given but never confirmed ends it. An excused confirmation counts where its message never came again.
+fn prefixes(given: &[(u64, &Attempt)], confirmed: &BTreeMap<u64, Confirmed>) -> Vec<(u64, u64)> {
+    let mut deliveries: BTreeMap<u64, u64> = BTreeMap::new();
+    for (sequence, _) in given {
+        *deliveries.entry(*sequence).or_default() += 1;
+    }
     let mut since = 0;
     let mut prefixes = Vec::new();
-    for sequence in all {
-        let Some(at) = confirmed.get(&sequence) else { break };
-        since = since.max(*at);
+    for (sequence, times) in deliveries {
+        let of = confirmed.get(&sequence);
+        let at = of.and_then(|of| if times == 1 { Some(of.first_us) } else { of.binding_us });
+        let Some(at) = at else { break };
+        since = since.max(at);
         prefixes.push((since, sequence));
     }
     prefixes
 }
 
 impl Report {
-    fn judge_redelivered(&mut self, given: &[(u64, &Attempt)], confirmed: &BTreeMap<u64, u64>) {
-        let mut told = BTreeSet::new();
+    fn judge_redelivered(&mut self, given: &[(u64, &Attempt)], confirmed: &BTreeMap<u64, Confirmed>) {
+        let (mut told, mut forgotten) = (BTreeSet::new(), BTreeSet::new());
         for (sequence, attempt) in given {
             let at_us = attempt.invoked.wall_us;
-            if confirmed.get(sequence).is_some_and(|confirmed| *confirmed < at_us) && told.insert(*sequence) {
+            let Some(confirmed) = confirmed.get(sequence).filter(|confirmed| confirmed.first_us < at_us) else {
+                continue;
+            };
+            if confirmed.binding_us.is_none_or(|binding_us| binding_us >= at_us) {
+                forgotten.insert(*sequence);
+            } else if told.insert(*sequence) {
                 self.redelivered.push(Finding::Redelivered { what: message(*sequence), at_us });
             }
         }
+        self.forgotten = forgotten.len() as u64;
     }
 
     /// A floor must not lie below what was confirmed before it was asked for, nor below a floor that was told before.
-    fn judge_floors(&mut self, attempts: &[&Attempt], prefixes: &[(u64, u64)]) {
+    fn judge_floors(&mut self, attempts: &[&Attempt], prefixes: &[(u64, u64)], excused: &[Span]) {
         let floor = |attempt: &&Attempt| match (attempt.is_ok(), &attempt.reply, attempt.completed) {
             (true, Some(Reply::NatsFloor { floor }), Some(at)) => Some((attempt.invoked.wall_us, at.wall_us, *floor)),
             _ => None,
@@ -123,10 +148,10 @@ impl Report {
         floors.sort_unstable();
         for (index, (asked_us, at_us, now)) in floors.iter().enumerate() {
             let known = prefixes[..prefixes.partition_point(|(since, _)| since < asked_us)].last();
-            let told = floors[..index].iter().filter(|(_, told_us, _)| told_us < asked_us).map(|(_, _, floor)| *floor);
+            let counts = |told_us: &u64| told_us < asked_us && !is_excused(*told_us, excused);
+            let told = floors[..index].iter().filter(|(_, told_us, _)| counts(told_us)).map(|(_, _, floor)| *floor);
             let before = told.chain(known.map(|(_, up_to)| *up_to)).max().unwrap_or(0);
             if *now < before {
-                self.furthest_back = self.furthest_back.max(before - now);
                 self.floors.push(Finding::FloorWentBack { before, now: *now, at_us: *at_us });
             }
         }

@@ -101,10 +101,8 @@ pub struct Consensus {
     pub whole_within: Span,
     /// What cannot be acknowledged ends in an error for the client within this time.
     pub refuse_within: Span,
-    /// Confirmed acknowledgements of a consumer that may be forgotten with the member that confirmed them.
-    pub forgotten_acks: u64,
-    /// The same with a member that was cut off from its peers, and went on confirming before it noticed.
-    pub forgotten_acks_apart: u64,
+    /// How long before a member was lost it may have confirmed acknowledgements of a consumer that are forgotten with it.
+    pub forgotten_acks_within: Span,
     /// Longest time in which others that rely on the store get nothing done while one member is lost.
     #[serde(default)]
     pub unavailable_at_most: Vec<Unavailability>,

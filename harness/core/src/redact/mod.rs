@@ -1,0 +1,75 @@
+//! What must not be told, taken out of what is: secret values that are known, however they are encoded, and what looks
+//! like one.
+//!
+//! Everything that a run writes or says passes here where it comes into being: files of evidence before they are written,
+//! events before anybody sees them. Reports are made from events, so nothing has to be hidden in them again.
+//!
+//! - [`known`]: values of Secret objects, plain and encoded, wherever they stand
+//! - [`shape`]: what is a secret by its looks
+//! - [`object`]: what is one by its place in an object
+
+mod known;
+mod object;
+mod shape;
+
+use known::Known;
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// Stands where something was taken out.
+pub const REDACTED: &str = "REDACTED";
+
+/// Knows the secrets of a run. Clones share what they know.
+#[derive(Debug, Clone, Default)]
+pub struct Redactor {
+    known: Arc<RwLock<Arc<Known>>>,
+    /// Names that everybody may know, in lower case.
+    public: Arc<BTreeSet<String>>,
+}
+
+impl Redactor {
+    /// Names of workloads and the like are no secrets, though a Secret may hold them: without them no report could be
+    /// read.
+    pub fn sparing(names: impl IntoIterator<Item = String>) -> Self {
+        let public = names.into_iter().map(|name| name.to_lowercase()).collect();
+        Self { public: Arc::new(public), ..Self::default() }
+    }
+
+    /// From now on nothing of the Secrets among these objects is told.
+    pub fn learn<'a>(&self, objects: impl IntoIterator<Item = &'a Value>) {
+        let values: Vec<Vec<u8>> = objects.into_iter().flat_map(object::secret_values).collect();
+        let current = self.current();
+        if let Some(more) = current.with(values, &self.public) {
+            *self.known.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(more);
+        }
+    }
+
+    fn current(&self) -> Arc<Known> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A text without the values that are known. For formats that must be read again: nothing is guessed.
+    pub fn known(&self, text: &str) -> String {
+        self.current().without(text).into_owned()
+    }
+
+    /// A text without what is known and without what looks like a secret.
+    pub fn text(&self, text: &str) -> String {
+        shape::without(&self.current().without(text)).into_owned()
+    }
+
+    /// A Kubernetes object without data of Secrets, without the copies that tools keep of objects, and with all its
+    /// texts redacted.
+    pub fn object(&self, object: Value) -> Value {
+        object::redacted(object, &|text| self.text(text))
+    }
+
+    /// Redacts every text in a value, whatever it is.
+    pub fn strings(&self, value: &mut Value) {
+        object::each_string(value, &|text| self.text(text));
+    }
+}
+
+#[cfg(test)]
+mod tests;
