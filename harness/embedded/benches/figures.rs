@@ -2,6 +2,8 @@
 //!
 //! Prints figures and judges nothing: they depend on the machine. Needs root, `runc` and `nft`.
 
+// Tests use more of it.
+#[allow(dead_code)]
 #[path = "../tests/support/client.rs"]
 mod client;
 

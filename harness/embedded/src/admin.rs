@@ -8,14 +8,19 @@
 //! | `{"op":"info"}` | the reply's `info` is the cluster's [`ClusterInfo`](crate::ClusterInfo) |
 //! | `{"op":"hold-container","namespace":…,"pod":…,"container":…}` | kills the container's process and keeps it down |
 //! | `{"op":"release-container","namespace":…,"pod":…,"container":…}` | lets the container be restarted |
-//! | `{"op":"disturb-network","id":…,"from":[…],"to":[…],"both-ways":…,"ports":[…],"effect":…}` | puts a [`NetworkFault`] into effect: a cut, loss or a limited rate |
+//! | `{"op":"stop-node","node":…}` | takes the power from a node: its containers are dead at once, its kubelet and its pods' traffic are gone |
+//! | `{"op":"freeze-node","node":…}` | lets a node stand still: containers, kubelet and traffic; nothing is lost |
+//! | `{"op":"return-node","node":…}` | starts a stopped node as a machine starts, or lets a frozen one go on |
+//! | `{"op":"disturb-network","id":…,"from":[…],"to":[…],"both-ways":…,"ports":[…],"effect":…}` | puts a [`NetworkFault`] into effect: a cut, loss, a limited rate or a delay |
 //! | `{"op":"restore-network","id":…}` | takes it away |
-//! | `{"op":"network-counters","id":…}` | the reply's `counters` are the packets it has `seen` and `dropped` |
+//! | `{"op":"network-counters","id":…}` | the reply's `counters` are the packets it has `seen`, `dropped` and `delayed` |
+//! | `{"op":"network-rules"}` | the reply's `rules` are those by which traffic is passed on just now, as `nft` writes them |
 //! | `{"op":"dial","namespace":…,"pod":…,"to":"10.244.1.2:80","within-ms":…}` | tries a connection from inside a pod; the reply's `dialled` is `open`, `refused` or `timeout` |
 //! | `{"op":"shutdown"}` | ends the cluster |
 //!
 //! A party of a network fault is `{"pod":{"namespace":…,"name":…}}`, `{"node":…}` or `{"address":"10.0.0.0/24"}`; its
-//! effect is `"cut"`, `{"loss":{"percent":…}}` or `{"rate":{"kilobytes-per-second":…}}`.
+//! effect is `"cut"`, `{"loss":{"percent":…}}`, `{"rate":{"kilobytes-per-second":…}}` or
+//! `{"delay":{"ms":…,"jitter-ms":…}}`, the latter between pods only.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -40,15 +45,26 @@ pub struct ContainerId {
     pub container: String,
 }
 
+/// A node by its name.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeId {
+    pub node: String,
+}
+
 #[derive(Debug, PartialEq, Deserialize)]
 #[serde(tag = "op", rename_all = "kebab-case")]
 enum Request {
     Info,
     HoldContainer(ContainerId),
     ReleaseContainer(ContainerId),
+    StopNode(NodeId),
+    FreezeNode(NodeId),
+    ReturnNode(NodeId),
     DisturbNetwork(NetworkFault),
     RestoreNetwork(FaultId),
     NetworkCounters(FaultId),
+    NetworkRules,
     Dial(Dial),
     Shutdown,
 }
@@ -61,6 +77,16 @@ pub trait NodeFaults: Send + Sync {
 
     /// Lets a held container be restarted.
     async fn release(&self, container: &ContainerId) -> Result<(), String>;
+
+    /// Takes the power from a node: its containers are dead when this is done, and nothing more is heard of it or of
+    /// its pods. One that is off is no error.
+    async fn stop_node(&self, node: &str) -> Result<(), String>;
+
+    /// Lets everything on a node stand still; nothing is heard of it meanwhile. One that is frozen is no error.
+    async fn freeze_node(&self, node: &str) -> Result<(), String>;
+
+    /// Starts a stopped node, lets a frozen one go on. One that is on is no error.
+    async fn return_node(&self, node: &str) -> Result<(), String>;
 }
 
 /// Answers requests until `shutdown`, which a request may also cause.
@@ -116,11 +142,15 @@ impl Server {
             Request::Info => Ok(json!({"info": self.info})),
             Request::HoldContainer(container) => self.nodes.hold(&container).await.map(|()| json!({})),
             Request::ReleaseContainer(container) => self.nodes.release(&container).await.map(|()| json!({})),
+            Request::StopNode(NodeId { node }) => self.nodes.stop_node(&node).await.map(|()| json!({})),
+            Request::FreezeNode(NodeId { node }) => self.nodes.freeze_node(&node).await.map(|()| json!({})),
+            Request::ReturnNode(NodeId { node }) => self.nodes.return_node(&node).await.map(|()| json!({})),
             Request::DisturbNetwork(fault) => self.network.disturb(&fault).await.map(|()| json!({})),
             Request::RestoreNetwork(fault) => self.network.restore(&fault.id).await.map(|()| json!({})),
             Request::NetworkCounters(fault) => {
                 self.network.counters(&fault.id).await.map(|counters| json!({"counters": counters}))
             }
+            Request::NetworkRules => self.network.rules().await.map(|rules| json!({"rules": rules})),
             Request::Dial(dial) => self.network.dial(&dial).await.map(|dialled| json!({"dialled": dialled})),
             Request::Shutdown => {
                 self.shutdown.cancel();
@@ -171,7 +201,11 @@ mod tests {
         }
 
         async fn counters(&self, _: &str) -> Result<FaultCounters, String> {
-            Ok(FaultCounters { seen: 3, dropped: 2 })
+            Ok(FaultCounters { seen: 3, dropped: 2, delayed: 1 })
+        }
+
+        async fn rules(&self) -> Result<String, String> {
+            Ok("table ip policies".into())
         }
 
         async fn dial(&self, dial: &Dial) -> Result<Dialled, String> {
@@ -188,6 +222,18 @@ mod tests {
 
         async fn release(&self, _: &ContainerId) -> Result<(), String> {
             Ok(())
+        }
+
+        async fn stop_node(&self, node: &str) -> Result<(), String> {
+            Err(format!("asked to stop {node}"))
+        }
+
+        async fn freeze_node(&self, node: &str) -> Result<(), String> {
+            Err(format!("asked to freeze {node}"))
+        }
+
+        async fn return_node(&self, node: &str) -> Result<(), String> {
+            Err(format!("asked to return {node}"))
         }
     }
 
@@ -222,9 +268,11 @@ mod tests {
         assert!(loss.contains("Loss { percent: 12.5 } on [6222], both ways: true"), "{loss}");
         let rate = answer(&fault(json!({"rate": {"kilobytes-per-second": 9}}))).await.unwrap_err();
         assert!(rate.contains("kilobytes_per_second: 9"), "{rate}");
-        assert!(answer(&fault(json!({"delay": {"ms": 9}}))).await.unwrap_err().contains("not a request"));
+        let delay = answer(&fault(json!({"delay": {"ms": 9}}))).await.unwrap_err();
+        assert!(delay.contains("Delay { ms: 9, jitter_ms: 0 }"), "{delay}");
+        assert!(answer(&fault(json!({"explosion": {"ms": 9}}))).await.unwrap_err().contains("not a request"));
         let counters = answer(&json!({"op": "network-counters", "id": "f"})).await.unwrap();
-        assert_eq!(counters["counters"], json!({"seen": 3, "dropped": 2}));
+        assert_eq!(counters["counters"], json!({"seen": 3, "dropped": 2, "delayed": 1}));
         let dial = json!({"op": "dial", "namespace": "ns", "pod": "a", "to": "10.244.1.2:80", "within-ms": 9});
         assert_eq!(answer(&dial).await.unwrap()["dialled"], "refused");
         assert!(answer(&json!({"op": "restore-network", "id": "f"})).await.is_ok());
@@ -244,6 +292,10 @@ mod tests {
         assert_eq!(answer(&json!({"op": "info"})).await.unwrap()["info"]["server"], "https://127.0.0.1:6443");
         assert!(answer(&hold("web")).await.is_ok());
         assert!(answer(&hold("db")).await.unwrap_err().contains("there is no pod \"db\""));
+        for op in ["stop", "freeze", "return"] {
+            let refused = answer(&json!({"op": format!("{op}-node"), "node": "node-1"})).await.unwrap_err();
+            assert!(refused.contains(&format!("asked to {op} node-1")), "{refused}");
+        }
         assert!(answer(&json!({"op": "explode"})).await.unwrap_err().contains("not a request"));
         assert!(!shutdown.is_cancelled());
         answer(&json!({"op": "shutdown"})).await.unwrap();

@@ -79,6 +79,7 @@ pub(crate) async fn start(config: &Config, host_pid: i32, shutdown: Cancellation
     let platform = platform::Config {
         ca_certificate: pki.ca_pem().to_owned(),
         volumes_root: paths.volumes(),
+        node_grace: config.node_grace(),
         ..platform::Config::default()
     };
 

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use embedded_network::NodeIndex;
 use embedded_node::image::ImageRecipe;
@@ -17,6 +18,9 @@ pub const STATE_DIR_VARIABLE: &str = "GAUNTLET_STATE_DIR";
 const CGROUP_PARENT: &str = "gauntlet";
 
 const DEFAULT_STATE_DIR: &str = "/var/lib/gauntlet";
+
+/// Shorter than this, a busy machine would lose nodes that are well. In seconds.
+const SHORTEST_NODE_GRACE: u32 = 4;
 
 /// Ids become names of directories and cgroups, and parts of socket paths, which are short.
 const ID_LIMIT: usize = 40;
@@ -34,6 +38,9 @@ pub struct Config {
     pub port: u16,
     /// Whether the cluster outlives the process that launched it.
     pub detached: bool,
+    /// After how many seconds of silence a node counts as lost; its heartbeats come five times as often.
+    #[serde(default = "default_node_grace")]
+    pub node_grace_seconds: u32,
     /// What image names stand for besides the built-in ones, and before them.
     #[serde(default)]
     pub images: Vec<ImageRecipe>,
@@ -78,8 +85,19 @@ impl Config {
             nodes: (1..=workers).map(worker).collect(),
             port: 0,
             detached: false,
+            node_grace_seconds: default_node_grace(),
             images: Vec::new(),
         }
+    }
+
+    /// How long a node may be silent.
+    pub(crate) fn node_grace(&self) -> Duration {
+        Duration::from_secs(self.node_grace_seconds.into())
+    }
+
+    /// How often nodes give a sign of life.
+    pub(crate) fn heartbeat(&self) -> Duration {
+        self.node_grace() / 5
     }
 
     /// Adds a tainted node for what must not be disturbed.
@@ -101,6 +119,9 @@ impl Config {
         if self.nodes.is_empty() || self.nodes.len() > usize::from(NodeIndex::MAX) {
             return invalid(format!("{} nodes wanted, 1 to {} are possible", self.nodes.len(), NodeIndex::MAX));
         }
+        if self.node_grace_seconds < SHORTEST_NODE_GRACE {
+            return invalid(format!("nodes count as lost after {} s, which is too soon", self.node_grace_seconds));
+        }
         for (n, node) in self.nodes.iter().enumerate() {
             if !is_name(&node.name) {
                 return invalid(format!("node name {:?} is not made of a-z, 0-9 and -", node.name));
@@ -111,6 +132,11 @@ impl Config {
         }
         Ok(())
     }
+}
+
+/// `--node-monitor-grace-period` of kube-controller-manager, since Kubernetes 1.32.
+fn default_node_grace() -> u32 {
+    50
 }
 
 /// Refuses an id that could not name a directory of ours.
@@ -221,6 +247,7 @@ mod tests {
         assert_eq!(with(|_| {}), "");
         assert!(with(|c| c.id = "../a".into()).contains("cluster id \"../a\""));
         assert!(with(|c| c.id = "a".repeat(41)).contains("cluster id"));
+        assert!(with(|c| c.node_grace_seconds = 1).contains("after 1 s"));
         assert!(with(|c| c.nodes.clear()).contains("0 nodes wanted"));
         assert!(with(|c| c.nodes[1].name = "node-1".into()).contains("two nodes are named \"node-1\""));
         assert!(with(|c| c.nodes[1].name = "a/b".into()).contains("node name \"a/b\""));

@@ -11,7 +11,7 @@
 //! - [`admin`]: the socket for faults of nodes and, in [`network_faults`], of the network
 //! - [`state`]: the state directory
 //! - `supervisor`, `server`: the processes; `protocol`: what they say to the launcher
-//! - `compose`: the parts put together; `nodes`: the nodes among them; `bootstrap`: the objects every cluster has
+//! - `compose`: the parts put together; `nodes`: the nodes among them; `power`: stopping and freezing them; `bootstrap`: the objects every cluster has
 //! - [`sweep`]: finding and removing what a cluster made
 //!
 //! Nothing here knows of the harness: a cluster is reached by its kubeconfig and its admin socket.
@@ -28,6 +28,7 @@ mod error;
 pub mod launch;
 pub mod network_faults;
 mod nodes;
+mod power;
 pub mod preflight;
 mod protocol;
 mod server;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use embedded_apimachinery::resource::PODS;
 use embedded_apimachinery::{Api, ApiExt, object};
+use embedded_network::faults::delay::Wait;
 use embedded_network::faults::{Effect, Fault, Party};
 use embedded_network::{ClusterNetwork, NodeIndex};
 use serde::{Deserialize, Serialize};
@@ -55,6 +56,12 @@ pub enum NetworkEffect {
     Rate {
         kilobytes_per_second: u32,
     },
+    #[serde(rename_all = "kebab-case")]
+    Delay {
+        ms: u32,
+        #[serde(default)]
+        jitter_ms: u32,
+    },
 }
 
 /// A fault by its id.
@@ -83,11 +90,12 @@ pub enum Dialled {
     Timeout,
 }
 
-/// The packets that a fault has looked at, and those it has dropped.
+/// The packets that a fault has looked at, those it has dropped, and those it has let go on after their time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct FaultCounters {
     pub seen: u64,
     pub dropped: u64,
+    pub delayed: u64,
 }
 
 /// What the network can do on request.
@@ -103,6 +111,9 @@ pub trait NetworkFaults: Send + Sync {
 
     /// Tries a connection from inside a pod's network.
     async fn dial(&self, dial: &Dial) -> Result<Dialled, String>;
+
+    /// The rules by which traffic is passed on just now, for a person.
+    async fn rules(&self) -> Result<String, String>;
 }
 
 /// The network of one cluster, by the names that its API has.
@@ -148,6 +159,10 @@ impl NetworkFaults for NamedNetwork {
                 NetworkEffect::Cut => Effect::Cut,
                 NetworkEffect::Loss { percent } => Effect::Loss { percent },
                 NetworkEffect::Rate { kilobytes_per_second } => Effect::Rate { kilobytes_per_second },
+                NetworkEffect::Delay { ms, jitter_ms } => Effect::Delay(Wait {
+                    delay: Duration::from_millis(ms.into()),
+                    jitter: Duration::from_millis(jitter_ms.into()),
+                }),
             },
         };
         self.network.disturb(&fault.id, wanted).await.map_err(|error| error.to_string())
@@ -159,7 +174,11 @@ impl NetworkFaults for NamedNetwork {
 
     async fn counters(&self, id: &str) -> Result<FaultCounters, String> {
         let counters = self.network.counters(id).await.map_err(|error| error.to_string())?;
-        Ok(FaultCounters { seen: counters.seen, dropped: counters.dropped })
+        Ok(FaultCounters { seen: counters.seen, dropped: counters.dropped, delayed: counters.delayed })
+    }
+
+    async fn rules(&self) -> Result<String, String> {
+        self.network.rules().await.map_err(|error| error.to_string())
     }
 
     async fn dial(&self, dial: &Dial) -> Result<Dialled, String> {

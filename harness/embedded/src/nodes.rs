@@ -21,15 +21,18 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::admin::{ContainerId, NodeFaults};
+use crate::admin::NodeFaults;
 use crate::config::{Config, NodeConfig};
 use crate::error::{Doing, Result};
 use crate::network_faults;
+use crate::power::Faults;
 
 /// The nodes of a cluster, registered and running pods while [`Nodes::run`] runs.
 pub(crate) struct Nodes {
     agent: NodeAgent,
     api: Arc<dyn Api>,
+    network: ClusterNetwork,
+    indices: HashMap<String, NodeIndex>,
     specs: Vec<NodeSpec>,
 }
 
@@ -45,7 +48,7 @@ impl Nodes {
         let machine = Arc::new(Machine {
             api: api.clone(),
             runtime: Arc::new(runtime),
-            network: Arc::new(Network { cluster: network, indices: indices.clone() }),
+            network: Arc::new(Network { cluster: network.clone(), indices: indices.clone() }),
             catalogue,
             issue_token: Box::new(move |namespace, account, spec| {
                 let answer = tokens.issue_token(namespace, account, &json!({"spec": spec}));
@@ -61,9 +64,9 @@ impl Nodes {
         let specs = config
             .nodes
             .iter()
-            .filter_map(|node| Some(spec(node, *indices.get(&node.name)?, &container_runtime, &images)))
+            .filter_map(|node| Some(spec(config, node, *indices.get(&node.name)?, &container_runtime, &images)))
             .collect();
-        Ok(Self { agent, api, specs })
+        Ok(Self { agent, api, network, indices, specs })
     }
 
     pub fn kubelet(&self) -> Arc<dyn Kubelet> {
@@ -71,16 +74,31 @@ impl Nodes {
     }
 
     pub fn faults(&self) -> Arc<dyn NodeFaults> {
-        Arc::new(Faults(self.agent.clone()))
+        Arc::new(Faults { agent: self.agent.clone(), network: self.network.clone(), indices: self.indices.clone() })
     }
 
     pub async fn run(self, shutdown: CancellationToken) -> Result<()> {
         let mut registrations = JoinSet::new();
         for spec in self.specs {
-            registrations.spawn(registration::run(self.api.clone(), spec, shutdown.clone()));
+            registrations.spawn(keep_registered(self.agent.clone(), self.api.clone(), spec, shutdown.clone()));
         }
         self.agent.run(shutdown).await;
         Ok(())
+    }
+}
+
+/// A node registers whenever it is started, and is heard of only while it is on.
+async fn keep_registered(agent: NodeAgent, api: Arc<dyn Api>, spec: NodeSpec, shutdown: CancellationToken) {
+    let Ok(power) = agent.power(&spec.name) else { return };
+    let lives = async {
+        // It ends by itself at the end of the cluster only.
+        while power.drive(registration::run(api.clone(), spec.clone(), shutdown.clone())).await.is_none() {
+            power.started().await;
+        }
+    };
+    tokio::select! {
+        () = shutdown.cancelled() => {}
+        () = lives => {}
     }
 }
 
@@ -89,7 +107,7 @@ fn allocatable(node: &NodeConfig) -> Value {
     json!({"cpu": capacity.cpu, "memory": capacity.memory, "ephemeral-storage": capacity.ephemeral_storage})
 }
 
-fn spec(node: &NodeConfig, index: NodeIndex, container_runtime: &str, images: &[String]) -> NodeSpec {
+fn spec(config: &Config, node: &NodeConfig, index: NodeIndex, container_runtime: &str, images: &[String]) -> NodeSpec {
     NodeSpec {
         name: node.name.clone(),
         address: IpAddr::V4(index.address()),
@@ -101,6 +119,7 @@ fn spec(node: &NodeConfig, index: NodeIndex, container_runtime: &str, images: &[
         control_plane: node.control_plane,
         container_runtime: container_runtime.to_owned(),
         images: images.to_vec(),
+        heartbeat: config.heartbeat(),
     }
 }
 
@@ -143,18 +162,5 @@ fn into_io(error: embedded_network::Error) -> std::io::Error {
     match source.and_then(std::io::Error::raw_os_error) {
         Some(code) => std::io::Error::from_raw_os_error(code),
         None => std::io::Error::other(error),
-    }
-}
-
-struct Faults(NodeAgent);
-
-#[async_trait]
-impl NodeFaults for Faults {
-    async fn hold(&self, target: &ContainerId) -> Result<(), String> {
-        self.0.hold(&target.namespace, &target.pod, &target.container).await
-    }
-
-    async fn release(&self, target: &ContainerId) -> Result<(), String> {
-        self.0.release(&target.namespace, &target.pod, &target.container).await
     }
 }

@@ -16,7 +16,8 @@ use gauntlet_embedded::{ClusterStatus, Config, Error, Handle, clean, clean_dead,
 use libtest_mimic::{Arguments, Failed, Trial};
 use nix::sys::signal::Signal::{self, SIGKILL, SIGTERM};
 use nix::unistd::Pid;
-use support::{DEADLINE, Host, Sandbox, eventually};
+use support::host::{Host, eventually};
+use support::{DEADLINE, Sandbox};
 
 type Outcome = Result<(), Failed>;
 
@@ -36,6 +37,7 @@ fn trials() -> Vec<Trial> {
         trial("a_killed_server_is_cleaned_up_after", a_killed_server_is_cleaned_up_after),
         trial("a_server_without_supervisor_ends", a_server_without_supervisor_ends),
         trial("clean_removes_what_a_killed_cluster_left", clean_removes_what_a_killed_cluster_left),
+        trial("nodes_that_stand_still_keep_nothing_alive", nodes_that_stand_still_keep_nothing_alive),
         trial("a_dead_cluster_makes_room_for_its_successor", a_dead_cluster_makes_room_for_its_successor),
         trial("a_detached_cluster_outlives_its_launcher", a_detached_cluster_outlives_its_launcher),
         trial("two_clusters_do_not_disturb_each_other", two_clusters_do_not_disturb_each_other),
@@ -171,6 +173,34 @@ async fn clean_removes_what_a_killed_cluster_left() -> Outcome {
         return Err(format!("cleaned {cleaned:?} with {errors:?}").into());
     }
     Host::look(&sandbox).same_as(&before)
+}
+
+/// Frozen processes end with their cluster, however that ends.
+async fn nodes_that_stand_still_keep_nothing_alive() -> Outcome {
+    let sandbox = Sandbox::new()?;
+    let before = Host::look(&sandbox);
+    for ending in ["in order", "killed server", "killed at once"] {
+        let cluster = launch_busy(&sandbox).await?;
+        for node in &cluster.info().nodes {
+            let freeze = serde_json::json!({"op": "freeze-node", "node": node});
+            gauntlet_embedded::admin::request(cluster.admin_socket(), &freeze).await?;
+        }
+        match ending {
+            "in order" => cluster.stop(DEADLINE).await?,
+            "killed server" => {
+                send(SIGKILL, cluster.info().pid)?;
+                drop(tokio::time::timeout(DEADLINE, cluster.ended()).await?);
+            }
+            _ => {
+                kill_all(cluster).await?;
+                clean(&sandbox.state_dir(), "a")?;
+            }
+        }
+        Host::look(&sandbox)
+            .same_as(&before)
+            .map_err(|failed| format!("{ending}: {}", failed.message().unwrap_or_default()))?;
+    }
+    Ok(())
 }
 
 /// Kills supervisor and server at once, and waits until the supervisor is dead.

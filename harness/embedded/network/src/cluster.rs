@@ -191,6 +191,11 @@ impl ClusterNetwork {
         self.faults().counters(self.namespace(), name).await
     }
 
+    /// The rules by which traffic is passed on just now: Services, policies, faults.
+    pub async fn rules(&self) -> Result<String> {
+        crate::nft::rules(self.namespace()).await
+    }
+
     pub(crate) fn faults(&self) -> &Faults {
         &self.shared.faults
     }

@@ -14,6 +14,7 @@ use rtnetlink::packet_core::{
 use rtnetlink::packet_route::link::{InfoData, InfoKind, InfoVeth};
 use rtnetlink::packet_route::neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState};
 use rtnetlink::packet_route::route::{RouteMessage, RouteScope};
+use rtnetlink::packet_route::rule::{RuleAction, RuleAttribute, RuleMessage};
 use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage as Message};
 use rtnetlink::sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 use rtnetlink::{AddressMessageBuilder, LinkMessageBuilder, LinkUnspec, RouteMessageBuilder};
@@ -95,6 +96,28 @@ impl RouteSocket {
         self.add_route(message).doing(|| format!("add the default route through {gateway}"))
     }
 
+    /// In a routing table of its own, everything leaves by one interface.
+    pub fn route_all(&mut self, index: u32, table: u32) -> Result<()> {
+        let all = RouteMessageBuilder::<Ipv4Addr>::new()
+            .destination_prefix(Ipv4Addr::UNSPECIFIED, 0)
+            .output_interface(index)
+            .scope(RouteScope::Link)
+            .table_id(table);
+        self.add_route(all.build()).doing(|| format!("route everything to interface {index}"))
+    }
+
+    /// Packets with a mark follow a routing table of their own. Those to addresses of the namespace itself do not.
+    pub fn route_marked(&mut self, mark: u32, table: u32) -> Result<()> {
+        self.request(Message::NewRule(mark_rule(mark, table)), NLM_F_CREATE | NLM_F_EXCL)
+            .doing(|| format!("route packets with mark {mark:#x}"))
+    }
+
+    /// Ends that.
+    pub fn unroute_marked(&mut self, mark: u32, table: u32) -> Result<()> {
+        self.request(Message::DelRule(mark_rule(mark, table)), 0)
+            .doing(|| format!("route packets with mark {mark:#x} as others"))
+    }
+
     fn add_route(&mut self, message: RouteMessage) -> io::Result<()> {
         self.request(Message::NewRoute(message), NLM_F_CREATE | NLM_F_REPLACE)
     }
@@ -135,6 +158,14 @@ impl RouteSocket {
             }
         }
     }
+}
+
+fn mark_rule(mark: u32, table: u32) -> RuleMessage {
+    let mut message = RuleMessage::default();
+    message.header.family = AddressFamily::Inet;
+    message.header.action = RuleAction::ToTable;
+    message.attributes = vec![RuleAttribute::FwMark(mark), RuleAttribute::Table(table)];
+    message
 }
 
 fn link_route(to: (Ipv4Addr, u8), index: u32) -> RouteMessageBuilder<Ipv4Addr> {

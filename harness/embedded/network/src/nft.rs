@@ -18,6 +18,13 @@ pub(crate) async fn ask(namespace: &NetNs, what: &'static str, command: Vec<Stri
     serde_json::from_slice(&output).map_err(io::Error::other).doing(|| what)
 }
 
+/// All rules of a namespace, with their counters, as `nft` writes them.
+pub(crate) async fn rules(namespace: &NetNs) -> Result<String> {
+    let what = "list the rules of the network";
+    let arguments = ["list", "ruleset"].map(str::to_owned).to_vec();
+    run(namespace, what, arguments, String::new()).await.map(|output| String::from_utf8_lossy(&output).into_owned())
+}
+
 async fn run(namespace: &NetNs, what: &'static str, arguments: Vec<String>, input: String) -> Result<Vec<u8>> {
     namespace.run(move || execute(&arguments, &input).doing(|| what)).await
 }

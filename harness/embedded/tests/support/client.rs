@@ -36,6 +36,12 @@ impl Client {
         Ok(self.client.request(request.body(serde_json::to_vec(&body)?)?).await?)
     }
 
+    /// A JSON merge patch.
+    pub async fn patch(&self, path: &str, body: Value) -> Result<Value> {
+        let request = http::Request::patch(path).header("content-type", "application/merge-patch+json");
+        Ok(self.client.request(request.body(serde_json::to_vec(&body)?)?).await?)
+    }
+
     pub async fn delete(&self, path: &str) -> Result<Value> {
         Ok(self.client.request(http::Request::delete(path).body(Vec::new())?).await?)
     }

@@ -4,7 +4,7 @@
 //! - [`namespace_defaults`]: what every namespace has from the start
 //! - [`disruption`]: how many pods may be evicted
 //! - [`endpoints`]: which pods stand behind a Service
-//! - [`nodes`]: lost nodes and taints; [`evictions`]: who must leave a tainted node; [`pod_gc`]: who nobody else ends
+//! - [`nodes`]: lost nodes and taints; [`zones`]: how many may be lost before that means something else; [`evictions`]: who must leave a tainted node; [`pod_gc`]: who nobody else ends
 //! - [`quota`]: what is used of ResourceQuotas
 //! - [`volumes`]: claims and what serves them
 //! - [`garbage`]: what is owned goes with its owners; [`namespaces`]: the end of a namespace
@@ -28,6 +28,7 @@ pub mod nodes;
 pub mod pod_gc;
 pub mod quota;
 pub mod volumes;
+pub mod zones;
 
 pub use config::Config;
 
@@ -44,12 +45,16 @@ pub fn controllers(config: &Config) -> Vec<Box<dyn Controller>> {
             grace: config.node_grace,
             pod_network: config.pod_network,
             registered: BTreeSet::new(),
+            evicted: None,
         }),
         Box::new(evictions::TaintEviction::default()),
         Box::new(volumes::VolumeBinder { root: config.volumes_root.clone() }),
         Box::new(volumes::VolumeProtection),
         Box::new(quota::Quotas),
-        Box::new(pod_gc::PodCollector { quarantine: config.node_grace, missing: HashMap::new() }),
+        Box::new(pod_gc::PodCollector {
+            quarantine: config.node_grace.min(pod_gc::QUARANTINE),
+            missing: HashMap::new(),
+        }),
     ]
 }
 

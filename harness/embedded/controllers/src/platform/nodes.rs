@@ -1,7 +1,8 @@
 //! Nodes: what they get when they appear, who counts as lost, and the taints that follow from their condition.
 //!
 //! Rules: kubernetes.io/docs/concepts/architecture/nodes and
-//! kubernetes.io/docs/reference/labels-annotations-taints.
+//! kubernetes.io/docs/reference/labels-annotations-taints. A node with an unready condition takes no new pods at once;
+//! pods are driven out as [`zones`] allows.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use embedded_apimachinery::resource::{LEASES, NODES, PODS};
 use embedded_apimachinery::{GroupResource, Object, ObjectKey, timestamp};
 use serde_json::{Value, json};
 
+use super::zones::{self, Disruption};
 use crate::runtime::{Action, Change, Controller, Plan, View};
 
 const LEASE_NAMESPACE: &str = "kube-node-lease";
@@ -36,6 +38,8 @@ pub struct NodeLifecycle {
     pub pod_network: [u8; 2],
     /// Nodes whose appearance was announced.
     pub registered: BTreeSet<String>,
+    /// The node that pods were last driven out of, and when that began.
+    pub evicted: Option<(String, DateTime<Utc>)>,
 }
 
 impl Controller for NodeLifecycle {
@@ -49,7 +53,12 @@ impl Controller for NodeLifecycle {
 
     fn keys(&self, view: &View, change: &Change) -> Vec<ObjectKey> {
         if change.resource == NODES {
-            return vec![change.key()];
+            let condition = |node: &Option<Object>| node.as_ref().map(|node| ready(node).to_owned());
+            // How many nodes are well decides what becomes of the others.
+            return match condition(&change.before) == condition(&change.after) {
+                true => vec![change.key()],
+                false => view.all(&NODES).map(|node| ObjectKey::of(node)).chain([change.key()]).collect(),
+            };
         }
         if change.resource == LEASES {
             // A renewal only matters to a node that counts as lost; the timer sees to the others.
@@ -88,11 +97,23 @@ impl Controller for NodeLifecycle {
         if !matches!(ready(node), "" | "True") {
             plan.actions.extend(mark_pods(view, &key.name));
         }
-        if let Some(changed) = self.completed(view, node, now) {
+        let evicts = self.may_evict(view, node, now, &mut plan);
+        if let Some(changed) = self.completed(view, node, evicts, now) {
             plan.push(Action::update(NODES, changed));
         }
         plan
     }
+}
+
+/// What becomes of the taint that drives pods out of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Evicting {
+    /// It follows the node's condition.
+    Yes,
+    /// It is not set now, but stays where it is.
+    NotYet,
+    /// It goes: with every node lost, the trouble is not the nodes'.
+    No,
 }
 
 fn ready(node: &Value) -> &str {
@@ -154,8 +175,34 @@ fn mark_pods(view: &View, node: &str) -> Vec<Action> {
 }
 
 impl NodeLifecycle {
+    /// Whether pods may be driven out of a node that is not ready: not where too many are not, and not from several
+    /// nodes at a time.
+    fn may_evict(&mut self, view: &View, node: &Object, now: DateTime<Utc>, plan: &mut Plan) -> Evicting {
+        let states = view.all(&NODES).map(|node| (zones::zone(node), ready(node) == "True"));
+        match zones::disruption(states, zones::zone(node)) {
+            _ if matches!(ready(node), "" | "True") => return Evicting::Yes,
+            Disruption::Everywhere => return Evicting::No,
+            Disruption::Partial => return Evicting::NotYet,
+            // Where it has begun it goes on.
+            Disruption::None if is_evicted(node) => return Evicting::Yes,
+            Disruption::None => {}
+        }
+        let name = object::name(node);
+        let last = self.evicted.as_ref().filter(|(evicted, _)| evicted != name);
+        match last.map(|(_, began)| *began + zones::BETWEEN_EVICTIONS).filter(|next| now < *next) {
+            Some(next) => {
+                plan.recheck_after((next - now).to_std().unwrap_or_default());
+                Evicting::NotYet
+            }
+            None => {
+                self.evicted = Some((name.to_owned(), now));
+                Evicting::Yes
+            }
+        }
+    }
+
     /// The node with the taints of its condition, a network for its pods, and what else every node has.
-    fn completed(&self, view: &View, node: &Object, now: DateTime<Utc>) -> Option<Value> {
+    fn completed(&self, view: &View, node: &Object, evicting: Evicting, now: DateTime<Utc>) -> Option<Value> {
         let mut changed = Value::clone(node);
         if object::annotation(node, TTL).is_none() {
             object::set_annotation(&mut changed, TTL, "0");
@@ -166,7 +213,7 @@ impl NodeLifecycle {
             changed["spec"]["podCIDRs"] = json!([network]);
             changed["spec"]["podCIDR"] = network.into();
         }
-        let taints = taints(node, now);
+        let taints = taints(node, evicting, now);
         if taints != list_at(node, "/spec/taints") {
             match taints.is_empty() {
                 true => drop(object::map_at_mut(&mut changed, &["spec"]).remove("taints")),
@@ -183,14 +230,27 @@ impl NodeLifecycle {
     }
 }
 
+/// Whether a node has a taint that drives pods out because the node is not ready.
+fn is_evicted(node: &Value) -> bool {
+    let keys = TAINTS.iter().filter(|(condition, ..)| *condition == "Ready").map(|(_, _, key)| *key);
+    let executes = |taint: &Value| str_at(taint, "/effect") == "NoExecute";
+    list_at(node, "/spec/taints").iter().any(|t| executes(t) && keys.clone().any(|key| str_at(t, "/key") == key))
+}
+
 /// The taints that somebody else set, and those that follow from the node's condition.
-fn taints(node: &Value, now: DateTime<Utc>) -> Vec<Value> {
+fn taints(node: &Value, evicting: Evicting, now: DateTime<Utc>) -> Vec<Value> {
     let current = list_at(node, "/spec/taints");
     let mut wanted: Vec<(&str, &str)> = Vec::new();
     for (condition, status, taint) in TAINTS {
         if object::condition(node, condition).is_some_and(|c| str_at(c, "/status") == status) {
             wanted.push((taint, "NoSchedule"));
-            if condition == "Ready" {
+            let executes = |t: &Value| str_at(t, "/key") == taint && str_at(t, "/effect") == "NoExecute";
+            let evicts = match evicting {
+                Evicting::Yes => true,
+                Evicting::NotYet => current.iter().any(executes),
+                Evicting::No => false,
+            };
+            if condition == "Ready" && evicts {
                 wanted.push((taint, "NoExecute"));
             }
         }

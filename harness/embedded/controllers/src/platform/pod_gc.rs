@@ -1,4 +1,7 @@
-//! Pods that nobody will end: of nodes that are gone, terminating without ever having had a node, or ended in excess.
+//! Pods that nobody will end: of nodes that are gone or out of service, terminating without ever having had a node, or
+//! ended in excess.
+//!
+//! Rules: k8s.io/kubernetes/pkg/controller/podgc and kubernetes.io/docs/concepts/cluster-administration/node-shutdown.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -10,6 +13,12 @@ use embedded_apimachinery::{DeleteOptions, GroupResource, Object, ObjectKey};
 
 use super::disruption_target;
 use crate::runtime::{Action, Change, Controller, Plan, View};
+
+/// How long a node is given to come back (`quarantineTime`, pkg/controller/podgc).
+pub const QUARANTINE: Duration = Duration::from_secs(40);
+
+/// Says of a node that it will not come back with what ran on it: pods that are to end there have ended.
+const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";
 
 /// More ended pods than this are not kept.
 const ENDED_LIMIT: usize = 12_500;
@@ -34,7 +43,10 @@ impl Controller for PodCollector {
         if change.resource == PODS {
             return if change.after.is_some() { vec![change.key()] } else { Vec::new() };
         }
-        if change.before.is_some() && change.after.is_some() {
+        if is_out_of_service(change.before.as_ref()) == is_out_of_service(change.after.as_ref())
+            && change.before.is_some()
+            && change.after.is_some()
+        {
             return Vec::new();
         }
         let name = change.key().name;
@@ -48,8 +60,11 @@ impl Controller for PodCollector {
             let stuck = object::is_deleting(pod) && object::finalizers(pod).next().is_none();
             return Plan::of(if stuck { vec![delete_now(pod)] } else { Vec::new() });
         }
-        if view.get(&NODES, &ObjectKey::new("", node)).is_some() {
+        if let Some(object) = view.get(&NODES, &ObjectKey::new("", node)) {
             self.missing.remove(node);
+            if object::is_deleting(pod) && is_out_of_service(Some(object)) {
+                return Plan::of(collected(pod, "PodGC: node is out of service"));
+            }
             return Plan::of(if object::pod_is_terminal(pod) { excess(view) } else { Vec::new() });
         }
         let until = *self.missing.entry(node.to_owned()).or_insert(now) + self.quarantine;
@@ -58,14 +73,23 @@ impl Controller for PodCollector {
             plan.recheck_after((until - now).to_std().unwrap_or_default());
             return plan;
         }
-        Plan::of(orphaned(pod))
+        Plan::of(collected(pod, "PodGC: node no longer exists"))
     }
 }
 
-fn orphaned(pod: &Object) -> Vec<Action> {
+/// Whether somebody has declared a node out of service, and it is not ready indeed.
+fn is_out_of_service(node: Option<&Object>) -> bool {
+    node.is_some_and(|node| {
+        let declared =
+            object::list_at(node, "/spec/taints").iter().any(|taint| str_at(taint, "/key") == OUT_OF_SERVICE);
+        declared && !object::condition_is_true(node, "Ready")
+    })
+}
+
+fn collected(pod: &Object, why: &str) -> Vec<Action> {
     let mut actions = Vec::new();
     if !object::pod_is_terminal(pod) {
-        let mut failed = disruption_target(pod, ("DeletionByPodGC", "PodGC: node no longer exists"));
+        let mut failed = disruption_target(pod, ("DeletionByPodGC", why));
         failed["status"]["phase"] = "Failed".into();
         actions.push(Action::write_status(PODS, failed));
     }
@@ -119,6 +143,38 @@ mod tests {
             }
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn only_terminating_pods_of_a_node_declared_out_of_service_are_collected_and_only_if_it_is_not_ready() {
+        for (deleting, taint, ready, collected) in [
+            (true, OUT_OF_SERVICE, "Unknown", true),
+            (true, OUT_OF_SERVICE, "False", true),
+            (true, OUT_OF_SERVICE, "True", false),
+            (true, "node.kubernetes.io/unreachable", "Unknown", false),
+            (false, OUT_OF_SERVICE, "Unknown", false),
+        ] {
+            let node = json!({"metadata": {"name": "n"}, "spec": {"taints": [{"key": taint, "effect": "NoExecute"}]},
+                "status": {"conditions": [{"type": "Ready", "status": ready}]}});
+            let (resource, mut object) = pod(json!({"nodeName": "n"}));
+            if deleting {
+                object["metadata"]["deletionTimestamp"] = "2030-01-01T00:00:00Z".into();
+            }
+            let plan = collector().plan(&View::of([(NODES, node), (resource, object)]), &key(), Utc::now());
+            let deleted = matches!(&plan.actions[..], [Action::Write { .. }, Action::Delete { .. }]);
+            assert_eq!(deleted, collected, "{deleting} {taint} {ready}");
+        }
+    }
+
+    #[test]
+    fn declaring_a_node_out_of_service_brings_up_its_pods() {
+        let node = |taints: Value| Some(Object::new(json!({"metadata": {"name": "n"}, "spec": {"taints": taints}})));
+        let view = View::of([pod(json!({"nodeName": "n"}))]);
+        let declared = || node(json!([{"key": OUT_OF_SERVICE, "effect": "NoExecute"}]));
+        let change = Change { resource: NODES, before: node(json!([])), after: declared() };
+        assert_eq!(collector().keys(&view, &change), [key()]);
+        let same = Change { resource: NODES, before: declared(), after: declared() };
+        assert!(collector().keys(&view, &same).is_empty());
     }
 
     #[test]

@@ -1,14 +1,16 @@
-//! Faults of the network between some parties: traffic cut, lossy or slow, one way or both ways, with counters.
+//! Faults of the network between some parties: traffic cut, lossy, late or slow, one way or both ways, with counters.
 //!
 //! - [`nft`]: the table of a fault (pure)
+//! - [`delay`]: how packets are made late
 //!
 //! Each fault has a table of its own, so that it comes and goes without touching anything else. Packets are seen where
 //! policies see them, but before connections are told apart: a cut acts on those that stand, too.
 //!
-//! A node's probes are spared unless the node itself is named: blocks of addresses never mean nodes. Delay is not
-//! offered: this would need a queueing discipline (netem) or a queue to user space (nft's `queue`), which kernels may
-//! lack.
+//! A node's probes are spared unless the node itself is named: blocks of addresses never mean nodes. Only what passes
+//! between pods can be delayed, and by one fault at a time.
 
+mod check;
+pub mod delay;
 pub mod nft;
 
 use std::collections::BTreeMap;
@@ -23,6 +25,8 @@ use crate::error::{Doing, Result};
 use crate::netns::NetNs;
 use crate::nft as tables;
 use crate::policies::addresses::Addresses;
+use check::{check, check_name};
+use delay::{Detour, Wait};
 
 /// Where each pod is, by namespace and name.
 pub(crate) type PodAddresses = BTreeMap<(String, String), Vec<Ipv4Addr>>;
@@ -61,6 +65,8 @@ pub enum Effect {
     Loss { percent: f64 },
     /// What exceeds this much in each direction is lost.
     Rate { kilobytes_per_second: u32 },
+    /// Each packet arrives later.
+    Delay(Wait),
 }
 
 /// The packets that a fault has looked at, and those it has dropped.
@@ -68,6 +74,8 @@ pub enum Effect {
 pub struct Counters {
     pub seen: u64,
     pub dropped: u64,
+    /// Those that went on after their time.
+    pub delayed: u64,
 }
 
 /// The faults of one network.
@@ -80,12 +88,16 @@ pub(crate) struct Faults {
 struct State {
     pods: PodAddresses,
     standing: BTreeMap<String, Standing>,
+    /// How many detours there have been: the number of the next one.
+    detours: u16,
 }
 
 struct Standing {
     fault: Fault,
     /// The addresses that the kernel has.
     sides: Sides,
+    /// For a delay.
+    detour: Option<Detour>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -107,28 +119,42 @@ impl Faults {
             return Err(io::Error::other(format!("no pod {namespace}/{name} is on the network"))).doing(doing);
         }
         let sides = sides(&fault, &state.pods);
-        tables::load(namespace, "load the rules of a fault with `nft`", nft::render(name, &fault, &sides)).await?;
-        state.standing.insert(name.to_owned(), Standing { fault, sides });
-        Ok(())
+        let detour = match fault.effect {
+            Effect::Delay(wait) => {
+                state.detours = state.detours.wrapping_add(1);
+                Some(Detour::open(namespace, state.detours, wait).await?)
+            }
+            _ => None,
+        };
+        let text = nft::render(name, &fault, &sides, detour.as_ref());
+        if let Err(error) = tables::load(namespace, "load the rules of a fault with `nft`", text).await {
+            // The first error is the one to report.
+            let _ = close(Some(Standing { fault, sides, detour })).await;
+            return Err(error);
+        }
+        let replaced = state.standing.insert(name.to_owned(), Standing { fault, sides, detour });
+        close(replaced).await
     }
 
     pub async fn remove(&self, namespace: &NetNs, name: &str) -> Result<()> {
         check_name(name).map_err(io::Error::other).doing(|| format!("restore the network ({name})"))?;
         let mut state = self.state.lock().await;
         tables::load(namespace, "remove the rules of a fault with `nft`", nft::remove(name)).await?;
-        state.standing.remove(name);
-        Ok(())
+        close(state.standing.remove(name)).await
     }
 
     pub async fn counters(&self, namespace: &NetNs, name: &str) -> Result<Counters> {
         let doing = || format!("read the counters of {name}");
-        if !self.state.lock().await.standing.contains_key(name) {
+        let state = self.state.lock().await;
+        let Some(standing) = state.standing.get(name) else {
             return Err(io::Error::other("there is no such fault")).doing(doing);
-        }
+        };
+        let (delayed, dropped) = standing.detour.as_ref().map_or((0, 0), Detour::counts);
         let table = nft::table(name);
         let command = ["list", "counters", "table", "ip", &table].map(str::to_owned).to_vec();
         let answer = tables::ask(namespace, "read the counters of a fault with `nft`", command).await?;
-        Ok(read_counters(&answer))
+        let counted = read_counters(&answer);
+        Ok(Counters { delayed, dropped: counted.dropped + dropped, ..counted })
     }
 
     /// Takes note of where pods are; faults follow them. What fails is tried again at the next change.
@@ -156,32 +182,12 @@ impl Faults {
     }
 }
 
-fn check(name: &str, fault: &Fault) -> Result<(), String> {
-    check_name(name)?;
-    if fault.from.is_empty() || fault.to.is_empty() {
-        return Err("a fault needs parties on both sides".into());
+/// A fault that is gone leaves no detour.
+async fn close(fault: Option<Standing>) -> Result<()> {
+    match fault.and_then(|standing| standing.detour) {
+        Some(detour) => detour.close().await,
+        None => Ok(()),
     }
-    match fault.effect {
-        Effect::Loss { percent } if !(percent > 0.0 && percent <= 100.0) => {
-            return Err(format!("a loss of {percent} % is none: it is above 0 and at most 100"));
-        }
-        Effect::Rate { kilobytes_per_second: 0 } => return Err("a rate of nothing is a cut".into()),
-        _ => {}
-    }
-    let bad = |party: &&Party| matches!(party, Party::Addresses(text) if block(text).is_none());
-    match fault.from.iter().chain(&fault.to).find(bad) {
-        Some(Party::Addresses(text)) => Err(format!("{text:?} is no IPv4 address or block")),
-        _ => Ok(()),
-    }
-}
-
-/// It becomes part of a table's name.
-fn check_name(name: &str) -> Result<(), String> {
-    let letter = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    if (1..=48).contains(&name.len()) && name.chars().all(letter) {
-        return Ok(());
-    }
-    Err(format!("the fault's name {name:?} is not made of 1 to 48 of a-z, 0-9 and -"))
 }
 
 fn sides(fault: &Fault, pods: &PodAddresses) -> Sides {
@@ -226,18 +232,12 @@ fn read_counters(answer: &Value) -> Counters {
         let counters = answer["nftables"].as_array().into_iter().flatten().filter_map(|entry| entry.get("counter"));
         counters.filter(|counter| counter["name"] == name).filter_map(|counter| counter["packets"].as_u64()).sum()
     };
-    Counters { seen: count("seen"), dropped: count("dropped") }
+    Counters { seen: count("seen"), dropped: count("dropped"), delayed: 0 }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::address::OUTSIDE;
-
-    fn fault(from: Party, effect: Effect) -> Fault {
-        let to = vec![Party::Addresses(OUTSIDE.to_string())];
-        Fault { from: vec![from], to, both_ways: false, ports: vec![], effect }
-    }
 
     fn texts(addresses: &Addresses) -> Vec<String> {
         addresses.texts().collect()
@@ -260,25 +260,12 @@ mod tests {
     }
 
     #[test]
-    fn impossible_faults_are_refused_with_the_reason() {
-        let anybody = || Party::Addresses("0.0.0.0/0".into());
-        let refused = |name: &str, fault: Fault| check(name, &fault).err().unwrap_or_default();
-        assert_eq!(refused("a-1", fault(anybody(), Effect::Cut)), "");
-        assert!(refused("a b", fault(anybody(), Effect::Cut)).contains("the fault's name \"a b\""));
-        assert!(refused("a", fault(Party::Addresses("x".into()), Effect::Cut)).contains("\"x\" is no IPv4"));
-        assert!(refused("a", fault(anybody(), Effect::Loss { percent: 0.0 })).contains("a loss of 0 %"));
-        assert!(refused("a", fault(anybody(), Effect::Rate { kilobytes_per_second: 0 })).contains("a cut"));
-        let nobody = Fault { to: vec![], ..fault(anybody(), Effect::Cut) };
-        assert!(refused("a", nobody).contains("both sides"));
-    }
-
-    #[test]
     fn counters_are_read_by_name() {
         let answer = serde_json::json!({"nftables": [
             {"metainfo": {}},
             {"counter": {"name": "seen", "packets": 7, "bytes": 1}},
             {"counter": {"name": "dropped", "packets": 3, "bytes": 1}},
         ]});
-        assert_eq!(read_counters(&answer), Counters { seen: 7, dropped: 3 });
+        assert_eq!(read_counters(&answer), Counters { seen: 7, dropped: 3, delayed: 0 });
     }
 }

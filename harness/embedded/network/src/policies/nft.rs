@@ -19,6 +19,7 @@ use std::net::Ipv4Addr;
 use super::model::Protocol;
 use super::rules::{Allow, Chain, Direction, PortRange, Rules};
 use crate::address::POD_CIDR;
+use crate::faults::nft::pass_returning;
 use crate::nft::{replace_table, set};
 
 /// The table that belongs to policies.
@@ -195,12 +196,14 @@ fn hooks() -> String {
 \t}}
 \tchain forward {{
 \t\ttype filter hook forward priority 10
+\t\t{}
 \t\tjump judge
 \t}}
 \tchain input {{
 \t\ttype filter hook input priority 10
 \t\tiif != \"lo\" jump judge
 \t}}
-"
+",
+        pass_returning()
     )
 }

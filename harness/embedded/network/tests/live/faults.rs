@@ -1,10 +1,11 @@
 //! Faults between pods that really talk.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use embedded_apimachinery::resource::PODS;
+use embedded_apimachinery::resource::{NETWORK_POLICIES, PODS};
 use embedded_apimachinery::{Actor, Api, DeleteOptions};
+use embedded_network::faults::delay::Wait;
 use embedded_network::faults::{Effect, Fault, Party};
 use embedded_network::{NodeIndex, PodAttachment};
 
@@ -145,5 +146,88 @@ async fn loss_drops_its_share_and_a_rate_what_exceeds_it() {
     flood(2000).await;
     let counters = cluster.network.counters("f").await.unwrap();
     assert!(counters.dropped > 0 && counters.dropped < counters.seen, "{counters:?}");
+    cluster.stop().await;
+}
+
+/// The time that a word takes over a connection and back: the shortest of some, on a machine that has much else to do.
+async fn round_trip(connection: &mut Standing) -> Duration {
+    let mut shortest = Duration::MAX;
+    for _ in 0..3 {
+        let start = Instant::now();
+        assert!(connection.works(SOON).await);
+        shortest = shortest.min(start.elapsed());
+    }
+    shortest
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_delay_makes_late_what_is_named_and_nothing_else_until_it_is_healed() {
+    const LATE: Duration = Duration::from_millis(300);
+    let cluster = Cluster::start().await;
+    let [a, b, client] = three(&cluster).await;
+    let mut named = Standing::open(&a, (b.address, 80).into()).await;
+    let mut other = Standing::open(&client, (b.address, 80).into()).await;
+    let wait = Wait { delay: LATE, jitter: Duration::ZERO };
+    cluster.network.disturb("late", Fault { effect: Effect::Delay(wait), ..cut(pod("a"), pod("b")) }).await.unwrap();
+    // Both ways: a word waits twice, on a connection that stands too.
+    let late = round_trip(&mut named).await;
+    assert!(late >= LATE * 2 && late < LATE * 10, "{late:?}");
+    let untouched = round_trip(&mut other).await;
+    assert!(untouched < LATE, "{untouched:?}");
+    let start = Instant::now();
+    assert_eq!(tcp(&a, (b.address, 81).into(), SOON).await, Seen::Open);
+    assert!(start.elapsed() >= LATE * 2);
+    assert_eq!(udp(&a, (b.address, 53).into(), SOON).await, Seen::Open);
+    let counters = cluster.network.counters("late").await.unwrap();
+    assert!(counters.delayed > 0 && counters.dropped == 0, "{counters:?}");
+    // One way: what comes back is in time.
+    let one_way = Fault { both_ways: false, effect: Effect::Delay(wait), ..cut(pod("a"), pod("b")) };
+    cluster.network.disturb("late", one_way).await.unwrap();
+    let late = round_trip(&mut named).await;
+    assert!(late >= LATE && late < LATE * 2, "{late:?}");
+    cluster.network.restore("late").await.unwrap();
+    cluster.network.restore("late").await.unwrap();
+    let healed = round_trip(&mut named).await;
+    assert!(healed < LATE, "{healed:?}");
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_late_is_judged_as_what_is_not() {
+    let cluster = Cluster::start().await;
+    let [a, b, _] = three(&cluster).await;
+    let wait = Wait { delay: Duration::from_millis(50), jitter: Duration::from_millis(20) };
+    cluster.network.disturb("late", Fault { effect: Effect::Delay(wait), ..cut(pod("a"), pod("b")) }).await.unwrap();
+    // Other faults see a packet once.
+    let all = Fault { effect: Effect::Rate { kilobytes_per_second: 10_000 }, ..cut(pod("a"), pod("b")) };
+    cluster.network.disturb("counted", Fault { both_ways: false, ports: vec![53], ..all }).await.unwrap();
+    let socket = embedded_network::netns::NetNs::open(&a.netns).unwrap();
+    let socket = socket.bind_udp("0.0.0.0:0".parse().unwrap()).await.unwrap();
+    let mut answer = [0; 8];
+    for _ in 0..10 {
+        socket.send_to(b"x", (b.address, 53)).await.unwrap();
+        let answered = tokio::time::timeout(SOON, socket.recv(&mut answer)).await;
+        let counters = [cluster.network.counters("late").await, cluster.network.counters("counted").await];
+        assert!(matches!(answered, Ok(Ok(1))), "{answered:?} after {counters:?}");
+    }
+    assert_eq!(cluster.network.counters("counted").await.unwrap().seen, 10);
+    let service = std::net::Ipv4Addr::new(10, 96, 1, 1);
+    cluster.serve("b", service, &[b.address]);
+    let tcp_53 =
+        embedded_network::netns::NetNs::open(&b.netns).unwrap().listen(([0, 0, 0, 0], 53).into()).await.unwrap();
+    tokio::spawn(async move { while tcp_53.accept().await.is_ok() {} });
+    // Behind a Service too, whose rules follow it a moment later.
+    while tcp(&a, (service, 80).into(), Duration::from_secs(1)).await != Seen::Open {}
+    cluster.network.disturb("cut", cut(pod("a"), pod("b"))).await.unwrap();
+    assert_eq!(tcp(&a, (b.address, 80).into(), NEVER).await, Seen::Timeout);
+    cluster.network.restore("cut").await.unwrap();
+    assert_eq!(tcp(&a, (b.address, 80).into(), SOON).await, Seen::Open);
+    let deny = serde_json::json!({"metadata": {"name": "deny", "namespace": "ns"},
+        "spec": {"podSelector": {}, "policyTypes": ["Ingress"]}});
+    cluster.make(&NETWORK_POLICIES, "ns", deny);
+    // Policies follow the API a moment later.
+    while tcp(&a, (b.address, 80).into(), NEVER).await != Seen::Timeout {}
+    cluster.network.restore("late").await.unwrap();
+    assert_eq!(tcp(&a, (b.address, 80).into(), NEVER).await, Seen::Timeout);
     cluster.stop().await;
 }

@@ -11,12 +11,17 @@ use serde_json::Value;
 
 use super::NodeAgent;
 use super::launch;
+use super::power::Phase;
 use super::slot::{Slot, State};
 use crate::runtime::ContainerRuntime;
+
+/// Where a kubelet serves logs and commands; here only its errors name it.
+const KUBELET_PORT: u16 = 10250;
 
 #[async_trait]
 impl Kubelet for NodeAgent {
     async fn logs(&self, pod: &Value, options: LogOptions) -> Result<LogStream, Status> {
+        self.answers(pod, "containerLogs")?;
         let slot = self.slot(pod, &options.container)?;
         let run = run_of(pod, &slot, options.previous)?;
         let node = self.nodes.get(object::str_at(pod, "/spec/nodeName"));
@@ -26,6 +31,7 @@ impl Kubelet for NodeAgent {
     }
 
     async fn exec(&self, pod: &Value, options: ExecOptions) -> Result<ExecSession, Status> {
+        self.answers(pod, "exec")?;
         let slot = self.slot(pod, &options.container)?;
         let Some(running) = slot.running() else {
             return Err(Status::internal(format!("container {} is not running", slot.name)));
@@ -34,6 +40,7 @@ impl Kubelet for NodeAgent {
     }
 
     async fn port_forward(&self, pod: &Value, port: u16) -> Result<Box<dyn Duplex>, Status> {
+        self.answers(pod, "portForward")?;
         let to = SocketAddr::from(([127, 0, 0, 1], port));
         let network = &self.machine.network;
         let connected = match object::bool_at(pod, "/spec/hostNetwork") {
@@ -50,6 +57,17 @@ impl Kubelet for NodeAgent {
 }
 
 impl NodeAgent {
+    /// Whether the pod's kubelet answers. A real API server waits in vain for one that does not; this one says at once
+    /// what that comes to.
+    fn answers(&self, pod: &Value, what: &str) -> Result<(), Status> {
+        let node = self.nodes.get(object::str_at(pod, "/spec/nodeName"));
+        let Some(node) = node.filter(|node| node.power.phase() != Phase::On) else { return Ok(()) };
+        let (namespace, name) = (object::namespace(pod), object::name(pod));
+        let at = SocketAddr::new(node.address, KUBELET_PORT);
+        let text = format!("Get \"https://{at}/{what}/{namespace}/{name}\": dial tcp {at}: i/o timeout");
+        Err(Status::new(500, "", text))
+    }
+
     /// A container by name; without one, the only or first.
     fn slot(&self, pod: &Value, container: &str) -> Result<Slot, Status> {
         let first = object::str_at(pod, "/spec/containers/0/name");

@@ -1,5 +1,6 @@
 //! What the workers of all pods share.
 
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,10 +9,14 @@ use embedded_apimachinery::object::{self, Object};
 use embedded_apimachinery::recorder::Recorder;
 use embedded_apimachinery::resource::{CONFIG_MAPS, SECRETS, SERVICES};
 use embedded_apimachinery::{Actor, Api, ApiExt};
+use parking_lot::Mutex;
 use serde_json::Value;
+use tokio_util::task::TaskTracker;
 
 use super::env::Lookup;
 use super::network::PodNetwork;
+use super::power::Power;
+use super::worker::Directory;
 use crate::image::Catalogue;
 use crate::runtime::ContainerRuntime;
 
@@ -38,12 +43,33 @@ pub struct Node {
     pub allocatable: Value,
     pub recorder: Recorder,
     pub actor: Actor,
+    pub power: Power,
+    /// Held by whoever changes that.
+    pub(super) switching: tokio::sync::Mutex<()>,
+    /// Of the node's pods.
+    pub(super) workers: TaskTracker,
+    /// The containers that stand still because the node is frozen, by the runtime's names.
+    pub(super) still: Mutex<BTreeSet<String>>,
+    /// What a node that is off has of its pods on its disk, by uid.
+    pub(super) remains: Mutex<HashMap<String, Directory>>,
 }
 
 impl Node {
     pub fn new(machine: Arc<Machine>, name: &str, address: IpAddr, allocatable: Value) -> Self {
         let recorder = Recorder::new(machine.api.clone(), "kubelet", name);
-        Self { machine, name: name.into(), address, allocatable, recorder, actor: Actor::system("kubelet") }
+        Self {
+            machine,
+            name: name.into(),
+            address,
+            allocatable,
+            recorder,
+            actor: Actor::system("kubelet"),
+            power: Power::default(),
+            switching: tokio::sync::Mutex::default(),
+            workers: TaskTracker::new(),
+            still: Mutex::default(),
+            remains: Mutex::default(),
+        }
     }
 
     /// An event about a container.

@@ -50,6 +50,11 @@ pub async fn post_start(worker: &mut Worker, index: usize, container: &Value) {
             message = worker.inbox.recv() => match message {
                 Some(message) => Box::pin(worker.take(message)).await,
                 None => return,
+            },
+            () = worker.node.power.interrupted() => {
+                if !worker.node.power.awake().await {
+                    return;
+                }
             }
         }
         // Neither a pod that ends nor a container that has ended waits for its hook.

@@ -4,6 +4,7 @@
 //! - [`status`]: the pod's status, a pure function; [`slot`]: what is known of each container
 //! - `env`, `fields`, `security`, `mounts`, [`volumes`], `images`: the parts of a container's configuration
 //! - `hooks`: lifecycle hooks; `backoff`: waits between restarts
+//! - [`power`], `switch`, `harm`: nodes that are stopped, frozen and brought back, containers that are held down
 //! - `access`: logs, commands and port-forwarding for the API server
 //! - [`context`], [`network`]: what the agent is given
 
@@ -12,15 +13,18 @@ mod backoff;
 pub mod context;
 mod env;
 mod fields;
+mod harm;
 mod hooks;
 mod images;
 mod launch;
 mod mounts;
 pub mod network;
+pub mod power;
 mod security;
 pub mod slot;
 pub mod status;
 mod stop;
+mod switch;
 mod sync;
 pub mod volumes;
 mod worker;
@@ -38,6 +42,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use context::{Machine, Node};
+use power::Phase;
 use worker::{Directory, Message, Worker};
 
 /// The kubelets of all nodes of one cluster.
@@ -52,6 +57,7 @@ pub struct NodeAgent {
 /// A pod that has a worker.
 struct Entry {
     uid: String,
+    node: String,
     inbox: mpsc::UnboundedSender<Message>,
     directory: Directory,
 }
@@ -107,10 +113,14 @@ impl NodeAgent {
         message: impl FnOnce(oneshot::Sender<Result<(), String>>) -> Message,
     ) -> Result<(), String> {
         let gone = || format!("no node runs pod {namespace}/{pod}");
+        let frozen = |node: &String| self.nodes.get(node).is_some_and(|node| node.power.phase() == Phase::Frozen);
         let (done, answer) = oneshot::channel();
         let sent = {
             let pods = self.pods.lock();
             let entry = pods.get(&ObjectKey::new(namespace, pod)).ok_or_else(gone)?;
+            if frozen(&entry.node) {
+                return Err(format!("{}, which runs pod {namespace}/{pod}, is frozen", entry.node));
+            }
             entry.inbox.send(message(done))
         };
         sent.map_err(|_| gone())?;
@@ -159,8 +169,12 @@ impl NodeAgent {
     }
 
     fn deliver(&self, pod: Object) {
-        let Some(node) = self.nodes.get(object::str_at(&pod, "/spec/nodeName")) else { return };
         let mut pods = self.pods.lock();
+        self.deliver_to(&mut pods, pod);
+    }
+
+    fn deliver_to(&self, pods: &mut HashMap<ObjectKey, Entry>, pod: Object) {
+        let Some(node) = self.nodes.get(object::str_at(&pod, "/spec/nodeName")) else { return };
         let key = ObjectKey::of(&pod);
         if let Some(entry) = pods.get(&key) {
             if entry.uid == object::uid(&pod) {
@@ -169,12 +183,17 @@ impl NodeAgent {
             }
             let _ = entry.inbox.send(Message::Removed);
         }
+        // Whoever brings the node back looks at all its pods.
+        if node.power.phase() == Phase::Off {
+            return;
+        }
         let (inbox, messages) = mpsc::unbounded_channel();
-        let directory = Directory::default();
-        let entry = Entry { uid: object::uid(&pod).to_owned(), inbox: inbox.clone(), directory: directory.clone() };
+        let uid = object::uid(&pod).to_owned();
+        let directory = node.remains.lock().remove(&uid).unwrap_or_default();
+        let entry = Entry { uid, node: node.name.clone(), inbox: inbox.clone(), directory: directory.clone() };
         pods.insert(key, entry);
         let worker = Worker::new(node.clone(), pod, messages, inbox, directory);
-        self.workers.spawn(worker.run());
+        self.workers.spawn(node.workers.track_future(worker.run()));
     }
 
     fn remove(&self, key: &ObjectKey, uid: &str) {

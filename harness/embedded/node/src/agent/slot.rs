@@ -40,6 +40,8 @@ pub struct Slot {
     pub image_backoff: Backoff,
     /// Kept down from outside.
     pub held: bool,
+    /// An init container that has done its part does it again: the pod has lost its network since.
+    pub again: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -87,6 +89,7 @@ impl Slot {
             backoff: Backoff::default(),
             image_backoff: Backoff::default(),
             held: false,
+            again: false,
         }
     }
 
@@ -121,7 +124,7 @@ impl Slot {
     /// Whether what follows an init container may start.
     pub fn lets_pass(&self) -> bool {
         match self.role {
-            Role::Init => matches!(&self.state, State::Terminated(ended) if ended.exit_code == 0),
+            Role::Init => !self.again && matches!(&self.state, State::Terminated(ended) if ended.exit_code == 0),
             Role::Sidecar => self.running().is_some() && self.started,
             Role::Main | Role::Ephemeral => true,
         }
@@ -132,6 +135,7 @@ impl Slot {
         match (self.role, pod_policy) {
             (Role::Ephemeral, _) => false,
             (Role::Sidecar, _) => true,
+            (Role::Init, _) if self.again => true,
             (Role::Init, "Never") => false,
             (Role::Init, _) => ended.exit_code != 0,
             (Role::Main, "Never") => false,
@@ -152,6 +156,34 @@ pub fn of_pod(pod: &Value) -> Vec<Slot> {
     let first = init.iter().map(|container| Slot::new(container, role(container), has_init));
     let main = object::list_at(pod, "/spec/containers").iter().map(|c| Slot::new(c, Role::Main, has_init));
     first.chain(main).collect()
+}
+
+/// What a kubelet finds of a pod's containers after its machine was off: what ran has ended, nobody knows how
+/// (containerd's `unknownExitCode`), and the waits between restarts are forgotten.
+pub fn after_reboot(slots: &mut [Slot], pod_policy: &str, now: DateTime<Utc>) {
+    for slot in slots.iter_mut() {
+        if let State::Running(run) = &slot.state {
+            slot.state = State::Terminated(Terminated {
+                exit_code: 255,
+                signal: None,
+                reason: "Unknown".into(),
+                message: String::new(),
+                started_at: run.since,
+                finished_at: now,
+                container_id: slot.container_id.clone(),
+                at: Instant::now(),
+            });
+        }
+        (slot.ready, slot.started) = (false, false);
+        slot.backoff.reset();
+        slot.image_backoff.reset();
+    }
+    // A pod that goes on begins from its beginning (`computePodActions`, pkg/kubelet/kuberuntime).
+    let goes_on = |slot: &Slot| slot.ended().is_none_or(|ended| slot.restarts_after(ended, pod_policy));
+    if slots.iter().any(|slot| slot.role == Role::Main && goes_on(slot)) {
+        let done = |slot: &&mut Slot| slot.role == Role::Init && slot.lets_pass();
+        slots.iter_mut().filter(done).for_each(|slot| slot.again = true);
+    }
 }
 
 /// The specification of a container by name.

@@ -56,7 +56,7 @@ pub fn phase(pod: &Value, slots: &[Slot], facts: &PodFacts) -> Phase {
     }
     let never_ran = |slot: &Slot| slot.running().is_none() && slot.ended().is_none();
     if !facts.stopped_for_good {
-        if slots.iter().any(|slot| matches!(slot.role, Role::Init) && !slot.lets_pass()) {
+        if !was_initialised(slots) && slots.iter().any(|slot| slot.role == Role::Init && !slot.lets_pass()) {
             return Phase::Pending;
         }
         if of_role(Role::Main).any(never_ran) {
@@ -74,6 +74,12 @@ pub fn phase(pod: &Value, slots: &[Slot], facts: &PodFacts) -> Phase {
         _ if facts.stopped_for_good => Phase::Failed,
         _ => Phase::Running,
     }
+}
+
+/// Whether main containers have run: such a pod is not initialised anew, even if its init containers run once more
+/// (`HasAnyRegularContainerStarted`, pkg/kubelet/container).
+fn was_initialised(slots: &[Slot]) -> bool {
+    slots.iter().any(|slot| slot.role == Role::Main && (slot.running().is_some() || slot.ended().is_some()))
 }
 
 /// The whole `status`; what others own (qosClass, conditions of others, nominatedNodeName) is kept.
@@ -130,7 +136,7 @@ fn conditions(pod: &Value, slots: &[Slot], facts: &PodFacts, phase: Phase) -> Va
         .collect();
     let unready: Vec<&Slot> =
         slots.iter().filter(|slot| matches!(slot.role, Role::Main | Role::Sidecar) && !slot.ready).collect();
-    let initialized = if incomplete.is_empty() || phase == Phase::Succeeded {
+    let initialized = if incomplete.is_empty() || was_initialised(slots) || phase == Phase::Succeeded {
         Verdict {
             holds: true,
             reason: if phase == Phase::Succeeded { "PodCompleted" } else { "" },

@@ -7,6 +7,7 @@ use embedded_apimachinery::resource::PODS;
 use embedded_apimachinery::{DeleteOptions, timestamp};
 use futures::future::join_all;
 
+use super::context::Node;
 use super::hooks;
 use super::slot::{self, Role, Slot};
 use super::worker::{Message, Worker};
@@ -25,9 +26,9 @@ impl Worker {
         };
         let of_pod = || object::int_at(&self.pod, "/spec/terminationGracePeriodSeconds").unwrap_or(30);
         let grace = seconds(grace.unwrap_or_else(of_pod));
-        let runtime = self.node.machine.runtime.clone();
+        let (node, runtime) = (self.node.clone(), self.node.machine.runtime.clone());
         let pre_stop = self.pre_stop(&[name.to_owned()]);
-        tokio::spawn(async move {
+        let stop = async move {
             let mut exit = running.exit;
             let begun = Instant::now();
             let _ = tokio::time::timeout(grace, pre_stop).await;
@@ -36,10 +37,12 @@ impl Worker {
             if tokio::time::timeout(left, exit.wait_for(Option::is_some)).await.is_err() {
                 let _ = runtime.signal(&running.id, nix::libc::SIGKILL).await;
             }
-        });
+        };
+        tokio::spawn(async move { node.power.drive(stop).await });
     }
 
-    /// Ends the whole pod: main containers first, then sidecars, last first; then network and volumes.
+    /// Ends the whole pod: main containers first, then sidecars, last first; then network and volumes. A pod whose node
+    /// loses its power meanwhile is left as it is.
     pub(super) async fn terminate(&mut self) {
         let begun = Instant::now();
         // Marks that others made (of a disruption) take their place among the conditions while all still runs.
@@ -51,6 +54,9 @@ impl Worker {
         }
         for (_, probe) in self.probes.drain() {
             probe.abort();
+        }
+        if !self.node.power.awake().await {
+            return;
         }
         self.publish();
         self.tear_down().await;
@@ -103,6 +109,11 @@ impl Worker {
                     Some(message) => self.take_while_stopping(message).await,
                     None => return,
                 },
+                () = self.node.power.interrupted() => {
+                    if !self.node.power.awake().await {
+                        return;
+                    }
+                }
                 () = tokio::time::sleep_until(deadline.into()) => {
                     self.signal(&left, nix::libc::SIGKILL).await;
                     self.await_exits(&left).await;
@@ -197,12 +208,16 @@ impl Worker {
 
     /// Volumes of the pod's own, logs and termination messages.
     pub(super) fn remove_files(&self) {
-        let directory = self.node.directory_of(object::uid(&self.pod));
-        if let Err(error) = std::fs::remove_dir_all(&directory)
-            && error.kind() != std::io::ErrorKind::NotFound
-        {
-            tracing::warn!("removing {}: {error}", directory.display());
-        }
+        remove_files(&self.node, object::uid(&self.pod));
+    }
+}
+
+pub(super) fn remove_files(node: &Node, pod_uid: &str) {
+    let directory = node.directory_of(pod_uid);
+    if let Err(error) = std::fs::remove_dir_all(&directory)
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        tracing::warn!("removing {}: {error}", directory.display());
     }
 }
 

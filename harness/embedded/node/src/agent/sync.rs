@@ -12,6 +12,7 @@ use super::hooks;
 use super::images;
 use super::launch::{self, NotStarted, Sandbox};
 use super::network::Attachment;
+use super::power::Phase;
 use super::slot::{self, Role, Slot, State};
 use super::volumes::payload::Sources;
 use super::volumes::{self, Volumes};
@@ -38,16 +39,14 @@ impl Worker {
             return self.settle();
         }
         if self.removed || object::is_deleting(&self.pod) {
-            self.terminate().await;
-            return self.settle();
+            return self.end().await;
         }
         let deadline = self.deadline();
         if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
             let text = "Pod was active on the node longer than the specified deadline";
             self.verdict = Some(("DeadlineExceeded".into(), text.into()));
             self.node.recorder.normal(&self.pod, "DeadlineExceeded", text);
-            self.terminate().await;
-            return self.settle();
+            return self.end().await;
         }
         if let Err(next) = self.make_sandbox().await {
             return next;
@@ -55,18 +54,26 @@ impl Worker {
         let mut wake = deadline;
         let mut later = |time: Instant| wake = Some(wake.map_or(time, |wake: Instant| wake.min(time)));
         for name in self.due() {
+            if self.node.power.phase() != Phase::On {
+                return Next::Wait;
+            }
             if let Some(time) = self.bring_up(&name).await {
                 later(time);
             }
         }
         if status_is_final(self) {
-            self.terminate().await;
-            return self.settle();
+            return self.end().await;
         }
         match wake {
             Some(time) => Next::At(time),
             None => Next::Wait,
         }
+    }
+
+    async fn end(&mut self) -> Next {
+        self.terminate().await;
+        // It was not ended when the node has lost its power over it.
+        if self.settled.is_some() { self.settle() } else { Next::Wait }
     }
 
     /// After the end: the object goes when somebody wants that, but its last status is shown for a moment.
@@ -115,6 +122,10 @@ impl Worker {
             self.node.recorder.warning(&self.pod, "FailedMount", failure.message);
             self.publish();
             return Err(self.retry_sandbox());
+        }
+        if std::mem::take(&mut self.rebooted) {
+            let text = "Pod sandbox changed, it will be killed and re-created.";
+            self.node.recorder.normal(&self.pod, "SandboxChanged", text);
         }
         match self.attach(&uid).await {
             Ok(attachment) => {
@@ -184,7 +195,7 @@ impl Worker {
         }
         let now = Instant::now();
         if let Some(ended) = slot.ended().cloned() {
-            let done = slot.role == Role::Init && ended.exit_code == 0;
+            let done = slot.role == Role::Init && ended.exit_code == 0 && !slot.again;
             if done || !slot.restarts_after(&ended, object::str_at(&pod, "/spec/restartPolicy")) {
                 return None;
             }
@@ -239,11 +250,14 @@ impl Worker {
             slot.restarts = runs_before;
             return Err(failure);
         }
+        slot.again = false;
         slot.image_backoff.reset();
         if let Some(ended) = previous {
             slot.backoff.advance(ended.at, Instant::now());
         }
-        if slot.running().is_some() {
+        if let Some(running) = slot.running() {
+            let id = running.id.clone();
+            self.keep_still(&id).await;
             self.watch(index, pod, container);
             hooks::post_start(self, index, container).await;
         }
@@ -284,7 +298,8 @@ impl Worker {
             return;
         }
         let target = ProbeTarget::new(sandbox.attachment.address, id.clone(), container);
-        let (container, outbox, machine) = (container.clone(), self.outbox.clone(), self.node.machine.clone());
+        let (container, outbox) = (container.clone(), self.outbox.clone());
+        let (node, machine) = (self.node.clone(), self.node.machine.clone());
         tracing::debug!("probing container {name} of pod {}", object::name(pod));
         let probing = tokio::spawn(async move {
             let (sender, mut reports) = tokio::sync::mpsc::unbounded_channel();
@@ -298,7 +313,7 @@ impl Worker {
                 probe::run(&container, &target, &dialer, machine.runtime.as_ref(), &sender).await;
                 drop(sender);
             };
-            tokio::join!(run, forward);
+            node.power.drive(async { tokio::join!(run, forward) }).await;
         });
         if let Some(before) = self.probes.insert(self.slots[index].name.clone(), probing.abort_handle()) {
             before.abort();

@@ -14,6 +14,7 @@ use tokio::task::AbortHandle;
 
 use super::context::Node;
 use super::launch::{self, Sandbox};
+use super::power::Phase;
 use super::slot::{self, Slot, State, Terminated};
 use super::status::{self, PodFacts};
 use crate::probe::Report;
@@ -68,7 +69,13 @@ pub struct Worker {
     /// When everything of the pod was gone but its object.
     pub(super) settled: Option<Instant>,
     pub(super) removed: bool,
-    directory: Directory,
+    /// Something is to be told the API that could not be while the node stood still.
+    untold: bool,
+    /// Whether we last told the API that the pod is ready.
+    called_ready: bool,
+    /// The node was off since the pod had a network.
+    pub(super) rebooted: bool,
+    pub(super) directory: Directory,
 }
 
 /// What to do after a look at the pod.
@@ -80,6 +87,7 @@ pub(super) enum Next {
 }
 
 impl Worker {
+    /// `directory` holds what a node that was off had of the pod on its disk; it is empty for a pod that is new there.
     pub fn new(
         node: Arc<Node>,
         pod: Object,
@@ -88,9 +96,22 @@ impl Worker {
         directory: Directory,
     ) -> Self {
         let started = timestamp::parse(object::str_at(&pod, "/status/startTime"));
+        let mut slots = slot::of_pod(&pod);
+        let mut known = std::mem::take(&mut *directory.lock());
+        let rebooted = !known.is_empty();
+        if rebooted {
+            slots.iter_mut().for_each(|slot| {
+                if let Some(known) = known.remove(&slot.name) {
+                    *slot = known
+                }
+            });
+            // Only ephemeral containers came later.
+            slots.extend(known.into_values());
+            slot::after_reboot(&mut slots, object::str_at(&pod, "/spec/restartPolicy"), Utc::now());
+        }
         Self {
             node,
-            slots: slot::of_pod(&pod),
+            slots,
             pod,
             sandbox: None,
             sandbox_failures: 0,
@@ -102,34 +123,46 @@ impl Worker {
             holders: Vec::new(),
             settled: None,
             removed: false,
+            untold: false,
+            called_ready: false,
+            rebooted,
             directory,
         }
     }
 
-    /// Runs the pod until it is gone.
+    /// Runs the pod until it is gone, or its node off.
     pub async fn run(mut self) {
         // A pod that ended before this process knew it keeps what its status says.
         let ended_before = object::pod_is_terminal(&self.pod);
-        if !ended_before {
-            self.publish();
-        }
+        self.untold = !ended_before;
         loop {
-            let next = if ended_before { self.await_deletion() } else { self.sync().await };
-            let message = match next {
+            if !self.node.power.awake().await {
+                return self.lose_power().await;
+            }
+            if self.untold {
+                self.publish();
+            }
+            let wake = match if ended_before { self.await_deletion() } else { self.sync().await } {
                 Next::Finished => return,
-                Next::Wait => self.inbox.recv().await,
-                Next::At(time) => {
-                    let wake = tokio::time::sleep_until(time.into());
-                    tokio::select! {
-                        message = self.inbox.recv() => message,
-                        () = wake => continue,
-                    }
+                Next::Wait => None,
+                Next::At(time) => Some(time),
+            };
+            let time = async {
+                match wake {
+                    Some(time) => tokio::time::sleep_until(time.into()).await,
+                    None => std::future::pending().await,
                 }
             };
-            let Some(message) = message else { return };
-            self.take(message).await;
-            while let Ok(message) = self.inbox.try_recv() {
-                self.take(message).await;
+            tokio::select! {
+                message = self.inbox.recv() => {
+                    let Some(message) = message else { return };
+                    self.take(message).await;
+                    while let Ok(message) = self.inbox.try_recv() {
+                        self.take(message).await;
+                    }
+                }
+                () = time => {}
+                () = self.node.power.interrupted() => {}
             }
         }
     }
@@ -152,7 +185,7 @@ impl Worker {
                 self.pod = pod;
                 self.add_ephemeral();
                 // Conditions of others may open or close readiness gates.
-                if !self.pod["spec"]["readinessGates"].is_null() {
+                if !self.pod["spec"]["readinessGates"].is_null() || self.is_misjudged() {
                     self.publish();
                 }
             }
@@ -163,6 +196,11 @@ impl Worker {
             Message::Hold { container, done } => self.hold(container, done).await,
             Message::Release { container, done } => self.release(&container, done),
         }
+    }
+
+    /// Whether somebody has taken a pod that we called ready for lost, and said so.
+    fn is_misjudged(&self) -> bool {
+        self.called_ready && !object::pod_is_ready(&self.pod)
     }
 
     fn add_ephemeral(&mut self) {
@@ -254,35 +292,6 @@ impl Worker {
         self.publish();
     }
 
-    async fn hold(&mut self, container: String, done: oneshot::Sender<Result<(), String>>) {
-        let Some(slot) = self.slots.iter_mut().find(|slot| slot.name == container) else {
-            let _ = done.send(Err(format!("pod {} has no container {container}", object::name(&self.pod))));
-            return;
-        };
-        slot.held = true;
-        let Some(running) = slot.running() else {
-            let _ = done.send(Ok(()));
-            return;
-        };
-        match self.node.machine.runtime.signal(&running.id, nix::libc::SIGKILL).await {
-            Ok(()) => self.holders.push((container, done)),
-            Err(error) => drop(done.send(Err(error.to_string()))),
-        }
-    }
-
-    fn release(&mut self, container: &str, done: oneshot::Sender<Result<(), String>>) {
-        let slot = self.slots.iter_mut().find(|slot| slot.name == container);
-        let result = match slot {
-            Some(slot) => {
-                slot.held = false;
-                slot.backoff.reset();
-                Ok(())
-            }
-            None => Err(format!("pod {} has no container {container}", object::name(&self.pod))),
-        };
-        let _ = done.send(result);
-    }
-
     pub(super) fn facts(&self) -> PodFacts {
         PodFacts {
             host_ip: self.node.address,
@@ -302,9 +311,12 @@ impl Worker {
     pub(super) fn publish(&mut self) {
         *self.directory.lock() = self.slots.iter().map(|slot| (slot.name.clone(), slot.clone())).collect();
         let status = status::render(&self.pod, &self.slots, &self.facts());
-        if self.removed || status == self.pod["status"] {
+        // A node that stands still says nothing; it will when it goes on.
+        self.untold = self.node.power.phase() != Phase::On;
+        if self.removed || self.untold || status == self.pod["status"] {
             return;
         }
+        self.called_ready = object::pod_is_ready(&serde_json::json!({"status": status}));
         let facts = self.facts();
         let (slots, api) = (&self.slots, &self.node.machine.api);
         let written = api.modify_status(&self.node.actor, &PODS, &self.pod, &mut |pod| {

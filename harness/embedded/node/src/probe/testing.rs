@@ -55,6 +55,18 @@ impl ContainerRuntime for Scripted {
         Ok(())
     }
 
+    fn ids(&self) -> Vec<String> {
+        unreachable!("probes list no containers")
+    }
+
+    async fn freeze(&self, _: &str) -> Result<(), RuntimeError> {
+        unreachable!("probes freeze no containers")
+    }
+
+    async fn thaw(&self, _: &str) -> Result<(), RuntimeError> {
+        unreachable!("probes thaw no containers")
+    }
+
     async fn remove(&self, _: &str) -> Result<(), RuntimeError> {
         Ok(())
     }

@@ -19,9 +19,6 @@ use tokio_util::sync::CancellationToken;
 
 const LEASE_NAMESPACE: &str = "kube-node-lease";
 
-/// As the kubelet: a quarter of a lease's duration.
-const HEARTBEAT: Duration = Duration::from_secs(10);
-
 /// Conditions are posted this often when nothing changes.
 const STATUS_PERIOD: Duration = Duration::from_secs(300);
 
@@ -43,14 +40,16 @@ pub struct NodeSpec {
     pub container_runtime: String,
     /// The names of images that are here.
     pub images: Vec<String>,
+    /// Between two signs of life: a quarter of the time for which one is good. A kubelet's is 10 s.
+    pub heartbeat: Duration,
 }
 
 /// Registers the node and keeps it alive until `shutdown`, or until this future is dropped: then heartbeats cease, as
 /// when a machine stops. Running it again brings the node back.
 pub async fn run(api: Arc<dyn Api>, spec: NodeSpec, shutdown: CancellationToken) {
     let actor = Actor { manager: "kubelet".into(), ..Actor::system(&format!("node:{}", spec.name)) };
+    let mut ticks = tokio::time::interval(spec.heartbeat);
     let node = Registration { actor, api, spec };
-    let mut ticks = tokio::time::interval(HEARTBEAT);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut posted = None;
     loop {
@@ -125,7 +124,7 @@ impl Registration {
         match renewed {
             Err(status) if status.is_not_found() => {
                 let node = self.api.get(&NODES, "", &self.spec.name)?;
-                let lease = object::lease(&self.spec.name, uid(&node), &now);
+                let lease = object::lease(&self.spec, uid(&node), &now);
                 self.api.create(&self.actor, &LEASES, LEASE_NAMESPACE, lease).map(drop)
             }
             other => other,
@@ -164,6 +163,7 @@ mod tests {
             control_plane: false,
             container_runtime: "runc://1".into(),
             images: vec!["redis:*".into()],
+            heartbeat: Duration::from_secs(10),
         }
     }
 

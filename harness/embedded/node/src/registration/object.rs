@@ -11,9 +11,6 @@ pub const CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane";
 /// The Kubernetes that this kubelet behaves like.
 const KUBELET_VERSION: &str = "v1.36.2";
 
-/// Seconds without a renewal after which a node counts as silent.
-const LEASE_DURATION: i64 = 40;
-
 /// Type, status, reason and message of a healthy node's conditions.
 const CONDITIONS: [(&str, &str, &str, &str); 4] = [
     ("MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
@@ -120,7 +117,8 @@ pub fn healthy(kind: &str) -> &'static str {
     CONDITIONS.iter().find(|(name, ..)| *name == kind).map_or("True", |(_, status, ..)| status)
 }
 
-pub fn lease(node: &str, uid: &str, now: &str) -> Value {
+pub fn lease(spec: &NodeSpec, uid: &str, now: &str) -> Value {
+    let (node, duration) = (&spec.name, (spec.heartbeat * 4).as_secs().max(1));
     json!({
         "apiVersion": "coordination.k8s.io/v1",
         "kind": "Lease",
@@ -128,7 +126,7 @@ pub fn lease(node: &str, uid: &str, now: &str) -> Value {
             "name": node,
             "ownerReferences": [{"apiVersion": "v1", "kind": "Node", "name": node, "uid": uid}],
         },
-        "spec": {"holderIdentity": node, "leaseDurationSeconds": LEASE_DURATION, "renewTime": now},
+        "spec": {"holderIdentity": node, "leaseDurationSeconds": duration, "renewTime": now},
     })
 }
 

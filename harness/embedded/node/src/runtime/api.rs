@@ -41,6 +41,15 @@ pub trait ContainerRuntime: Send + Sync {
     /// Signals the container's first process; SIGKILL ends them all. A container that is gone is no error.
     async fn signal(&self, id: &str, signal: i32) -> Result<(), RuntimeError>;
 
+    /// The containers that have not been removed.
+    fn ids(&self) -> Vec<String>;
+
+    /// Lets every process of the container stand still. It can still be killed. A container that is gone is no error.
+    async fn freeze(&self, id: &str) -> Result<(), RuntimeError>;
+
+    /// Lets a frozen container go on. One that is not frozen, or gone, is no error.
+    async fn thaw(&self, id: &str) -> Result<(), RuntimeError>;
+
     /// Removes what is left of an ended container. Its log stays.
     async fn remove(&self, id: &str) -> Result<(), RuntimeError>;
 

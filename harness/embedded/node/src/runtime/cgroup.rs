@@ -3,10 +3,17 @@
 //! The runtime makes them; this module finds where they are, reads whether the kernel killed for memory, and removes
 //! them. Where they cannot be written (a restricted host), containers run without limits.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
+use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 const MOUNT: &str = "/sys/fs/cgroup";
+
+/// How long processes may take to stand still: one that waits for a disk goes on until it has been served.
+const FROZEN_WITHIN: Duration = Duration::from_secs(10);
+const POLL: Duration = Duration::from_millis(1);
 
 /// The hierarchies of this host.
 #[derive(Clone, Debug)]
@@ -57,6 +64,49 @@ impl Cgroups {
         })
     }
 
+    /// Freezes every process of a cgroup; blocks until they stand still. Frozen processes can still be killed.
+    ///
+    /// This takes the hierarchy of version 2, which a host may have beside those of version 1: the latter keep even
+    /// SIGKILL from what they froze, and with it the end of the whole cluster.
+    pub fn freeze(&self, name: &str) -> io::Result<()> {
+        let frozen = self.unified(name).ok_or_else(|| {
+            io::Error::other("this host has no control groups of version 2, without which nothing can be frozen")
+        })?;
+        fs::create_dir_all(&frozen)?;
+        fs::write(frozen.join("cgroup.freeze"), "1")?;
+        let start = Instant::now();
+        loop {
+            // A runtime that knows version 1 only puts processes there only. What is forked meanwhile is seen next time.
+            let elsewhere = self.directories(name).filter(|directory| *directory != frozen);
+            let outside: BTreeSet<String> = elsewhere.flat_map(|directory| members(&directory)).collect();
+            let outside: Vec<String> = outside.difference(&members(&frozen)).cloned().collect();
+            for pid in &outside {
+                // One that is gone by now needs no freezing.
+                let _ = fs::write(frozen.join("cgroup.procs"), pid);
+            }
+            let events = fs::read_to_string(frozen.join("cgroup.events"))?;
+            if outside.is_empty() && events.lines().any(|line| line == "frozen 1") {
+                return Ok(());
+            }
+            if start.elapsed() > FROZEN_WITHIN {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            std::thread::sleep(POLL);
+        }
+    }
+
+    /// Lets the processes of a cgroup go on. One that is not frozen, or gone, is no error.
+    pub fn thaw(&self, name: &str) -> io::Result<()> {
+        let Some(frozen) = self.unified(name).filter(|directory| directory.is_dir()) else { return Ok(()) };
+        fs::write(frozen.join("cgroup.freeze"), "0")
+    }
+
+    /// Where a cgroup is, or would be, in the hierarchy of version 2.
+    fn unified(&self, name: &str) -> Option<PathBuf> {
+        let root = self.roots.iter().find(|root| root.join("cgroup.controllers").exists())?;
+        Some(root.join(self.path(name).trim_start_matches('/')))
+    }
+
     /// Removes the cluster's own cgroup and all below it, as far as no process is left there.
     pub fn remove_own(&self) {
         self.directories("").for_each(|directory| remove_tree(&directory));
@@ -76,6 +126,11 @@ impl Cgroups {
             }
         }
     }
+}
+
+fn members(directory: &Path) -> BTreeSet<String> {
+    let text = fs::read_to_string(directory.join("cgroup.procs")).unwrap_or_default();
+    text.lines().map(str::to_owned).collect()
 }
 
 fn remove_tree(directory: &Path) {

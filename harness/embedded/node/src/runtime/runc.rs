@@ -130,6 +130,24 @@ impl Runc {
         Ok(tokio::spawn(self.logs.create(path)?.copy(out, err)))
     }
 
+    /// Does to a container's cgroup what may block.
+    async fn with_cgroup(
+        &self,
+        id: &str,
+        doing: &str,
+        work: fn(&Cgroups, &str) -> std::io::Result<()>,
+    ) -> Result<(), RuntimeError> {
+        let Some(config) = self.containers.lock().get(id).map(|container| container.config.clone()) else {
+            return Ok(());
+        };
+        let error = RuntimeError::io(format!("{doing} container {id}"));
+        let Some(cgroups) = self.cgroups.clone() else {
+            return Err(error(std::io::Error::other("control groups cannot be written on this host")));
+        };
+        let done = tokio::task::spawn_blocking(move || work(&cgroups, &config.cgroup)).await;
+        done.map_err(std::io::Error::other).flatten().map_err(error)
+    }
+
     /// Tells of the container's end once its last words are in its log.
     fn wait(&self, config: &ContainerConfig, pid: i32, output: JoinHandle<()>) -> watch::Receiver<Option<Exit>> {
         let (sender, receiver) = watch::channel(None);
@@ -199,6 +217,18 @@ impl ContainerRuntime for Runc {
             Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
             Err(errno) => Err(doing()(errno.into())),
         }
+    }
+
+    fn ids(&self) -> Vec<String> {
+        self.containers.lock().keys().cloned().collect()
+    }
+
+    async fn freeze(&self, id: &str) -> Result<(), RuntimeError> {
+        self.with_cgroup(id, "freezing", Cgroups::freeze).await
+    }
+
+    async fn thaw(&self, id: &str) -> Result<(), RuntimeError> {
+        self.with_cgroup(id, "thawing", Cgroups::thaw).await
     }
 
     async fn remove(&self, id: &str) -> Result<(), RuntimeError> {

@@ -92,6 +92,20 @@ impl ContainerRuntime for FakeRuntime {
         Ok(())
     }
 
+    fn ids(&self) -> Vec<String> {
+        self.containers.lock().keys().cloned().collect()
+    }
+
+    async fn freeze(&self, id: &str) -> Result<(), RuntimeError> {
+        self.note(format!("freeze {}", name_and_run(id)));
+        Ok(())
+    }
+
+    async fn thaw(&self, id: &str) -> Result<(), RuntimeError> {
+        self.note(format!("thaw {}", name_and_run(id)));
+        Ok(())
+    }
+
     async fn remove(&self, id: &str) -> Result<(), RuntimeError> {
         self.note(format!("remove {}", name_and_run(id)));
         self.containers.lock().remove(id);

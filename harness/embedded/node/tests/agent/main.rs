@@ -1,6 +1,7 @@
 //! The kubelet over a store, with containers and a network that only pretend.
 
 mod fakes;
+mod nodes;
 
 use std::time::{Duration, Instant};
 

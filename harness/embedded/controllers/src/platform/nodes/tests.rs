@@ -7,7 +7,8 @@ use super::*;
 const GRACE: Duration = Duration::from_secs(40);
 
 fn controller() -> NodeLifecycle {
-    NodeLifecycle { grace: GRACE, pod_network: [10, 244], registered: BTreeSet::from(["n".to_owned()]) }
+    let registered = BTreeSet::from(["n".to_owned()]);
+    NodeLifecycle { grace: GRACE, pod_network: [10, 244], registered, evicted: None }
 }
 
 fn at(seconds: i64) -> DateTime<Utc> {
@@ -23,6 +24,13 @@ fn node(ready: &str, spec: Value) -> Value {
         node["spec"][key] = value.clone();
     }
     node
+}
+
+/// Another node, heard of lately.
+fn other(name: &str, ready: &str) -> Value {
+    let mut other = node(ready, json!({"podCIDR": "10.244.9.0/24"}));
+    other["metadata"]["name"] = name.into();
+    other
 }
 
 fn plan(objects: Vec<(GroupResource, Value)>, now: DateTime<Utc>) -> Plan {
@@ -89,7 +97,7 @@ fn taints_follow_the_condition_and_leave_those_of_others_alone() {
             json!({"unschedulable": unschedulable, "taints": [own,
             {"key": "node.kubernetes.io/disk-pressure", "effect": "NoSchedule", "timeAdded": "2029-01-01T00:00:00Z"}]}),
         );
-        let plan = plan(vec![(NODES, before)], at(1));
+        let plan = plan(vec![(NODES, before), (NODES, other("o", "True"))], at(1));
         let (_, node) = written(&plan).unwrap();
         let taints: Vec<(&str, &str)> = list_at(node, "/spec/taints")
             .iter()
@@ -108,6 +116,69 @@ fn taints_that_are_right_keep_the_time_they_were_added() {
         {"key": UNSCHEDULABLE, "effect": "NoSchedule", "timeAdded": "2029-01-01T00:00:00Z"}]}),
     );
     assert!(written(&plan(vec![(NODES, tainted)], at(1))).is_none());
+}
+
+/// The effects of the taints that a node gets for being lost, after `plan`.
+fn effects(plan: &Plan, before: &Value) -> Vec<String> {
+    let node = written(plan).map_or(before, |(_, node)| node);
+    let ours = list_at(node, "/spec/taints").iter().filter(|t| str_at(t, "/key") == "node.kubernetes.io/unreachable");
+    ours.map(|taint| str_at(taint, "/effect").to_owned()).collect()
+}
+
+fn lost(name: &str, effects: &[&str]) -> Value {
+    let mut lost = other(name, "Unknown");
+    let taint = |effect: &&str| json!({"key": "node.kubernetes.io/unreachable", "effect": effect, "timeAdded": "2029-01-01T00:00:00Z"});
+    lost["spec"]["taints"] = effects.iter().map(taint).collect();
+    lost
+}
+
+#[test]
+fn pods_are_driven_out_unless_too_many_nodes_are_lost() {
+    let both = vec!["NoSchedule", "NoExecute"];
+    for (others, before, expected) in [
+        (vec!["True"], vec![], both.clone()),
+        (vec!["True", "Unknown"], vec![], both.clone()),
+        // Most nodes: where it has begun it goes on, elsewhere it does not begin.
+        (vec!["True", "Unknown", "Unknown"], vec![], vec!["NoSchedule"]),
+        (vec!["True", "Unknown", "Unknown"], both.clone(), both.clone()),
+        // All nodes: it is taken back.
+        (vec!["Unknown", "Unknown"], vec![], vec!["NoSchedule"]),
+        (vec![], both.clone(), vec!["NoSchedule"]),
+    ] {
+        let node = lost("n", &before);
+        let others_of = others.iter().enumerate().map(|(n, ready)| (NODES, other(&format!("o{n}"), ready)));
+        let plan = plan(others_of.chain([(NODES, node.clone())]).collect(), at(1));
+        assert_eq!(effects(&plan, &node), expected, "{others:?} {before:?}");
+    }
+}
+
+#[test]
+fn pods_are_driven_out_of_one_node_after_the_other() {
+    let (a, b) = (lost("a", &["NoSchedule"]), lost("b", &["NoSchedule"]));
+    let view = View::of([(NODES, a.clone()), (NODES, b.clone()), (NODES, other("o", "True"))]);
+    let mut controller = controller();
+    let mut look = |name: &str, seconds: i64| controller.plan(&view, &ObjectKey::new("", name), at(seconds));
+    assert_eq!(effects(&look("a", 0), &a), ["NoSchedule", "NoExecute"]);
+    // A write that failed is tried again.
+    assert_eq!(effects(&look("a", 1), &a), ["NoSchedule", "NoExecute"]);
+    let early = look("b", 4);
+    assert_eq!((effects(&early, &b), early.recheck), (vec!["NoSchedule".to_owned()], Some(Duration::from_secs(7))));
+    assert_eq!(effects(&look("b", 11), &b), ["NoSchedule", "NoExecute"]);
+}
+
+#[test]
+fn a_change_of_how_many_are_well_brings_up_every_node() {
+    let view = View::of([(NODES, other("a", "True")), (NODES, other("b", "Unknown"))]);
+    let change = |before: &str, after: &str| Change {
+        resource: NODES,
+        before: Some(Object::new(other("b", before))),
+        after: Some(Object::new(other("b", after))),
+    };
+    let names = |change: &Change| -> BTreeSet<String> {
+        controller().keys(&view, change).into_iter().map(|key| key.name).collect()
+    };
+    assert_eq!(names(&change("True", "Unknown")), ["a", "b"].map(str::to_owned).into());
+    assert_eq!(names(&change("Unknown", "Unknown")), ["b".to_owned()].into());
 }
 
 #[test]

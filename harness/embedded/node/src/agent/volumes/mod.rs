@@ -95,6 +95,27 @@ impl Volumes {
         errors
     }
 
+    /// The machine is off: of what was made for the pod only its empty directories on disk stay. Goes on through
+    /// errors, and returns them.
+    pub fn lose_power(&mut self, pod: &Value) -> Vec<io::Error> {
+        let mut errors = Vec::new();
+        for path in self.memory.drain(..) {
+            errors.extend(umount2(&path, MntFlags::MNT_DETACH).err().map(io::Error::from));
+        }
+        let on_disk =
+            |volume: &&Value| volume.get("emptyDir").is_some_and(|empty| object::str_at(empty, "/medium") != "Memory");
+        let kept: Vec<&str> =
+            object::list_at(pod, "/spec/volumes").iter().filter(on_disk).map(|v| object::str_at(v, "/name")).collect();
+        for name in self.paths.drain().map(|(name, _)| name).filter(|name| !kept.contains(&name.as_str())) {
+            match fs::remove_dir_all(self.directory.join(&name)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => errors.push(error),
+                _ => {}
+            }
+        }
+        self.written.clear();
+        errors
+    }
+
     fn mount_one(
         &mut self,
         name: &str,
