@@ -1,8 +1,10 @@
 //! What may be done to a cluster, as data: enough for another process to undo it.
 
+use crate::outage::Outage;
 use gauntlet_cluster::access::said;
+use gauntlet_cluster::claims::{Claim, MOUNT};
 use gauntlet_cluster::traffic::TrafficFault;
-use gauntlet_cluster::{Cluster, nodes, volumes};
+use gauntlet_cluster::{Cluster, jobs, nodes, volumes};
 use gauntlet_core::Trouble;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::Api;
@@ -16,6 +18,8 @@ use std::fmt;
 pub enum Disturbance {
     /// The container's process is killed and kept from starting.
     HoldContainer { namespace: String, pod: String, container: String },
+    /// The node is without power, or stands still.
+    NodeOutage { node: String, outage: Outage },
     /// The node takes no new pods.
     Cordon { node: String },
     /// Traffic between some parties does not arrive, or not all of it.
@@ -27,6 +31,10 @@ pub enum Disturbance {
     Wipe { store: String },
     /// A NetworkPolicy of ours.
     Policy { namespace: String, policy: String },
+    /// A Job of ours whose pods have a small volume where their template has a claim.
+    SmallVolume { namespace: String, job: String },
+    /// Half of a file on a claim is missing.
+    CutFile { claim: Box<Claim>, path: String },
 }
 
 impl Disturbance {
@@ -39,6 +47,7 @@ impl Disturbance {
             Self::HoldContainer { namespace, pod, container } => {
                 cluster.release_container(namespace, pod, container).await
             }
+            Self::NodeOutage { node, .. } => cluster.return_node(node).await,
             Self::Cordon { node } => nodes::uncordon(cluster.access(), node).await,
             Self::Traffic { id, .. } => cluster.restore_traffic(id).await,
             Self::LoseVolumes { namespace, stateful_set, replicas } => {
@@ -46,6 +55,8 @@ impl Disturbance {
             }
             Self::Wipe { .. } => Ok(()),
             Self::Policy { namespace, policy } => remove_policy(cluster, namespace, policy).await,
+            Self::SmallVolume { namespace, job } => jobs::delete(cluster.access(), namespace, job).await,
+            Self::CutFile { claim, path } => claim.keep(cluster.access(), &["mend", MOUNT, path]).await.map(drop),
         }
     }
 }
@@ -65,6 +76,8 @@ impl fmt::Display for Disturbance {
             Self::HoldContainer { namespace, pod, container } => {
                 write!(f, "kill {namespace}/{pod} {container} and keep it down")
             }
+            Self::NodeOutage { node, outage: Outage::Stop } => write!(f, "stop {node}"),
+            Self::NodeOutage { node, outage: Outage::Freeze } => write!(f, "freeze {node}"),
             Self::Cordon { node } => write!(f, "cordon {node}"),
             Self::Traffic { fault, .. } => fault.fmt(f),
             Self::LoseVolumes { namespace, stateful_set, .. } => {
@@ -72,6 +85,8 @@ impl fmt::Display for Disturbance {
             }
             Self::Wipe { store } => write!(f, "delete everything in {store}"),
             Self::Policy { namespace, policy } => write!(f, "deny by policy {namespace}/{policy}"),
+            Self::SmallVolume { namespace, job } => write!(f, "let {namespace}/{job} write to a volume too small"),
+            Self::CutFile { claim, path } => write!(f, "cut {path} on {}/{} in half", claim.namespace, claim.claim),
         }
     }
 }

@@ -3,14 +3,19 @@
 //! - [`disturbance`]: what may be done to a cluster, as data that another process can undo
 //! - [`journal`]: what was about to be done, on disk before it is done
 //! - [`fault`]: injecting, proving and healing
-//! - [`hold`], [`cordon`], [`traffic`], [`volumes`], [`deny`]: the faults there are
+//! - [`hold`], [`cordon`], [`outage`], [`traffic`], [`volumes`], [`deny`], [`cut`]: the faults there are
+//! - `paths`, `dialling`: connections that faults show themselves on
 
 pub mod cordon;
+pub mod cut;
 pub mod deny;
+mod dialling;
 pub mod disturbance;
 pub mod fault;
 pub mod hold;
 pub mod journal;
+pub mod outage;
+mod paths;
 pub mod traffic;
 pub mod volumes;
 

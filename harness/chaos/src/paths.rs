@@ -12,7 +12,7 @@ const SPOKESMEN: usize = 2;
 
 /// A connection from a pod to a port of somebody.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Path {
+pub(crate) struct Path {
     pub namespace: String,
     pub pod: String,
     pub to: Target,
@@ -20,7 +20,7 @@ pub(super) struct Path {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Target {
+pub(crate) enum Target {
     Pod { namespace: String, name: String },
     Address(IpAddr),
 }
@@ -36,7 +36,7 @@ impl std::fmt::Display for Path {
 }
 
 /// Connections that the fault is to disturb: from every pod of one side to everybody on the other.
-pub(super) fn paths(snapshot: &Snapshot, fault: &TrafficFault) -> Vec<Path> {
+pub(crate) fn paths(snapshot: &Snapshot, fault: &TrafficFault) -> Vec<Path> {
     let mut all = one_way(snapshot, &fault.from, &fault.to, &fault.ports);
     if fault.both_ways {
         all.extend(one_way(snapshot, &fault.to, &fault.from, &fault.ports));
@@ -112,7 +112,7 @@ fn port_of(pod: &Pod, wanted: &[u16]) -> Option<u16> {
 }
 
 /// Where a target is now.
-pub(super) fn address(snapshot: &Snapshot, target: &Target) -> Option<IpAddr> {
+pub(crate) fn address(snapshot: &Snapshot, target: &Target) -> Option<IpAddr> {
     match target {
         Target::Address(address) => Some(*address),
         Target::Pod { namespace, name } => {
