@@ -15,8 +15,8 @@ pub const PROGRAM: &str = "/gauntlet";
 /// The objects with every image of the contract replaced by what runs in its place.
 pub fn replaced(mut objects: Vec<Value>, images: &[Image], agent_image: &str) -> Vec<Value> {
     for object in &mut objects {
-        if let Some(spec) = pod_spec(object) {
-            for list in ["initContainers", "containers"] {
+        if let Some(spec) = pod_spec_path(object).and_then(|path| object.pointer_mut(path)) {
+            for list in CONTAINERS {
                 let containers = spec.get_mut(list).and_then(Value::as_array_mut);
                 containers.into_iter().flatten().for_each(|container| replace(container, images, agent_image));
             }
@@ -25,14 +25,23 @@ pub fn replaced(mut objects: Vec<Value>, images: &[Image], agent_image: &str) ->
     objects
 }
 
-fn pod_spec(object: &mut Value) -> Option<&mut Value> {
-    let path = match object["kind"].as_str()? {
-        "Pod" => "/spec",
-        "CronJob" => "/spec/jobTemplate/spec/template/spec",
-        "Deployment" | "StatefulSet" | "DaemonSet" | "Job" | "ReplicaSet" => "/spec/template/spec",
-        _ => return None,
-    };
-    object.pointer_mut(path)
+/// Every container of an object's pods.
+pub fn containers(object: &Value) -> impl Iterator<Item = &Value> {
+    let spec = pod_spec_path(object).and_then(|path| object.pointer(path));
+    let lists = spec.into_iter().flat_map(|spec| CONTAINERS.map(|list| &spec[list]));
+    lists.filter_map(Value::as_array).flatten()
+}
+
+/// The lists of a pod's containers.
+const CONTAINERS: [&str; 2] = ["initContainers", "containers"];
+
+fn pod_spec_path(object: &Value) -> Option<&'static str> {
+    match object["kind"].as_str()? {
+        "Pod" => Some("/spec"),
+        "CronJob" => Some("/spec/jobTemplate/spec/template/spec"),
+        "Deployment" | "StatefulSet" | "DaemonSet" | "Job" | "ReplicaSet" => Some("/spec/template/spec"),
+        _ => None,
+    }
 }
 
 fn replace(container: &mut Value, images: &[Image], agent_image: &str) {

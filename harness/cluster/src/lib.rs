@@ -13,12 +13,13 @@
 //! - [`probe`]: connections tried from inside pods
 //! - [`nodes`]: cordon, evict, drain
 //! - [`traffic`]: faults of the traffic between some parties
-//! - [`jobs`], [`volumes`]: jobs by hand; claims and replicas of StatefulSets
+//! - [`jobs`], [`volumes`], [`claims`]: jobs by hand; claims and replicas of StatefulSets; what lies on a claim
 //! - [`host`]: programs that this machine must have
 //! - [`evidence`]: everything a person needs to find a cause, without any secret
 
 pub mod access;
 pub mod apply;
+pub mod claims;
 pub mod evidence;
 pub mod exec;
 pub mod host;

@@ -1,4 +1,4 @@
-//! Cordon, evict, drain and their undoing, as `kubectl` does them.
+//! Cordon, evict, drain and their undoing, as `kubectl` does them; and signs of life.
 
 use crate::access::{Access, said};
 use crate::progress::{Progress, Waiting};
@@ -6,6 +6,7 @@ use crate::ready::is_finished;
 use crate::view::View;
 use gauntlet_core::Trouble;
 use gauntlet_core::trouble::OrTrouble;
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::{Api, EvictParams};
 use kube::{Resource, ResourceExt};
@@ -35,6 +36,26 @@ pub async fn is_cordoned(access: &Access, node: &str) -> Result<bool, Trouble> {
     let nodes: Api<Node> = Api::all(access.client.clone());
     let node = nodes.get(node).await.or_trouble(|| format!("cannot get node {node}"))?;
     Ok(node.spec.and_then(|spec| spec.unschedulable).unwrap_or(false))
+}
+
+/// A node's last sign of life.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heartbeat {
+    /// RFC 3339; empty when there never was one.
+    pub renewed: String,
+    /// How often a node that is well gives one: a quarter of the time for which it is good, as kubelets do.
+    pub due_every: Duration,
+}
+
+/// # Errors
+/// The node has no lease, or the API does not give it.
+pub async fn heartbeat(access: &Access, node: &str) -> Result<Heartbeat, Trouble> {
+    let leases: Api<Lease> = Api::namespaced(access.client.clone(), "kube-node-lease");
+    let lease = leases.get(node).await.or_trouble(|| format!("cannot get the lease of node {node}"))?;
+    let spec = lease.spec.unwrap_or_default();
+    let good_for = spec.lease_duration_seconds.and_then(|seconds| u32::try_from(seconds).ok()).unwrap_or(40);
+    let renewed = spec.renew_time.map(|time| time.0.to_string()).unwrap_or_default();
+    Ok(Heartbeat { renewed, due_every: Duration::from_secs(good_for.into()) / 4 })
 }
 
 /// What came of one request to evict.

@@ -8,7 +8,7 @@ use tokio::process::Command;
 
 /// The first kustomize that knows all that today's overlays use; kubectl has it since 1.27.
 const OLDEST_KUSTOMIZE: (u32, u32) = (5, 0);
-const OLDEST_KUBECTL: (u32, u32) = (1, 27);
+pub(crate) const OLDEST_KUBECTL: (u32, u32) = (1, 27);
 
 /// What rendered an overlay.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,12 +99,12 @@ pub async fn find_renderer() -> Result<Renderer, String> {
     }
 }
 
-fn dotted(version: (u32, u32, u32)) -> String {
+pub(crate) fn dotted(version: (u32, u32, u32)) -> String {
     format!("{}.{}.{}", version.0, version.1, version.2)
 }
 
 /// The first `1.2.3` in a text.
-fn version_in(text: &str) -> Option<(u32, u32, u32)> {
+pub(crate) fn version_in(text: &str) -> Option<(u32, u32, u32)> {
     text.split(|c: char| !c.is_ascii_digit() && c != '.').find_map(|word| {
         let mut numbers = word.split('.').map(|n| n.parse().ok());
         Some((numbers.next()??, numbers.next()??, numbers.next()??))

@@ -40,13 +40,17 @@ pub enum Effect {
     /// What exceeds this much in each direction is lost.
     #[serde(rename_all = "kebab-case")]
     Rate { kilobytes_per_second: u32 },
+    /// Each packet between pods arrives so much later, give or take.
+    #[serde(rename_all = "kebab-case")]
+    Delay { ms: u32, jitter_ms: u32 },
 }
 
-/// The packets that a fault has looked at, and those it has dropped.
+/// The packets that a fault has looked at, those it has dropped, and those it has let go on after their time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 pub struct Counters {
     pub seen: u64,
     pub dropped: u64,
+    pub delayed: u64,
 }
 
 /// What became of a connection that was tried.
@@ -95,6 +99,8 @@ impl fmt::Display for TrafficFault {
             Effect::Cut => f.write_str("cut the traffic")?,
             Effect::Loss { percent } => write!(f, "lose {percent} % of the traffic")?,
             Effect::Rate { kilobytes_per_second } => write!(f, "limit to {kilobytes_per_second} kB/s the traffic")?,
+            Effect::Delay { ms, jitter_ms: 0 } => write!(f, "delay by {ms} ms the traffic")?,
+            Effect::Delay { ms, jitter_ms } => write!(f, "delay by {ms} ± {jitter_ms} ms the traffic")?,
         }
         let (from, to) = (names(&self.from), names(&self.to));
         match self.both_ways {

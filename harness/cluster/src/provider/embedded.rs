@@ -49,7 +49,7 @@ impl Provider for Embedded {
         "embedded"
     }
 
-    fn check(&self) -> Result<(), Trouble> {
+    async fn check(&self) -> Result<(), Trouble> {
         let config = Config { state_dir: self.state_dir.clone(), ..Config::new("check", 1) };
         gauntlet_embedded::preflight::check(&config).map_err(trouble)
     }
@@ -221,6 +221,10 @@ impl Running {
         self.ask(format!("cannot {op} {namespace}/{pod} {container}"), &request).await.map(drop)
     }
 
+    async fn node(&self, op: &str, node: &str) -> Result<(), Trouble> {
+        self.ask(format!("cannot {op} {node}"), &json!({"op": op, "node": node})).await.map(drop)
+    }
+
     async fn ask(&self, doing: String, request: &Value) -> Result<Value, Trouble> {
         match tokio::time::timeout(NODE_REPLIES_WITHIN, admin::request(&self.info.admin_socket, request)).await {
             Ok(reply) => reply.map_err(|error| trouble(error).doing(doing)),
@@ -240,7 +244,8 @@ impl Cluster for Running {
     }
 
     fn capabilities(&self) -> BTreeSet<Capability> {
-        BTreeSet::from([Capability::HoldContainer, Capability::DrainNodes, Capability::ShapeNetwork])
+        use Capability::{DrainNodes, HoldContainer, ShapeNetwork, StopNode};
+        BTreeSet::from([HoldContainer, StopNode, DrainNodes, ShapeNetwork])
     }
 
     fn workers(&self) -> &[String] {
@@ -257,6 +262,18 @@ impl Cluster for Running {
 
     async fn release_container(&self, namespace: &str, pod: &str, container: &str) -> Result<(), Trouble> {
         self.container("release-container", namespace, pod, container).await
+    }
+
+    async fn stop_node(&self, node: &str) -> Result<(), Trouble> {
+        self.node("stop-node", node).await
+    }
+
+    async fn freeze_node(&self, node: &str) -> Result<(), Trouble> {
+        self.node("freeze-node", node).await
+    }
+
+    async fn return_node(&self, node: &str) -> Result<(), Trouble> {
+        self.node("return-node", node).await
     }
 
     fn outside_hosts(&self) -> &[OutsideHost] {
@@ -292,6 +309,12 @@ impl Cluster for Running {
     async fn log(&self) -> Option<String> {
         let paths = gauntlet_embedded::config::Paths::new(&self.state_dir, &self.info.id);
         tokio::fs::read_to_string(paths.log()).await.ok()
+    }
+
+    async fn network_rules(&self) -> Result<Option<String>, Trouble> {
+        let doing = || "cannot read the rules of the cluster's network".to_owned();
+        let reply = self.ask(doing(), &json!({"op": "network-rules"})).await?;
+        Ok(reply["rules"].as_str().map(str::to_owned))
     }
 
     async fn shutdown(&self) -> Result<(), Trouble> {

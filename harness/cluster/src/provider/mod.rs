@@ -2,10 +2,10 @@
 //!
 //! - [`embedded`]: the embedded Kubernetes, the default
 //! - [`kubeconfig`]: a cluster that exists already and has other users
-//!
-//! Clusters in Docker are to be a further implementation of the same two traits.
+//! - [`kind`]: clusters in Docker
 
 pub mod embedded;
+pub mod kind;
 pub mod kubeconfig;
 
 use crate::access::Access;
@@ -77,7 +77,7 @@ pub trait Provider: Send + Sync {
     ///
     /// # Errors
     /// What is missing, and what to do about it.
-    fn check(&self) -> Result<(), Trouble>;
+    async fn check(&self) -> Result<(), Trouble>;
 
     /// Brings up a cluster.
     ///
@@ -124,47 +124,122 @@ pub trait Cluster: Send + Sync {
     ///
     /// # Errors
     /// Without [`Capability::HoldContainer`], or when the node refuses.
-    async fn hold_container(&self, namespace: &str, pod: &str, container: &str) -> Result<(), Trouble>;
+    async fn hold_container(&self, _namespace: &str, _pod: &str, _container: &str) -> Result<(), Trouble> {
+        Err(no_verb("kill a container and keep it down"))
+    }
 
     /// Lets a held container start again.
     ///
     /// # Errors
     /// As [`Cluster::hold_container`].
-    async fn release_container(&self, namespace: &str, pod: &str, container: &str) -> Result<(), Trouble>;
+    async fn release_container(&self, _namespace: &str, _pod: &str, _container: &str) -> Result<(), Trouble> {
+        Err(no_verb("let a container start again"))
+    }
+
+    /// Takes the power from a node: what ran there is dead, and nothing more is heard of it.
+    ///
+    /// # Errors
+    /// Without [`Capability::StopNode`], or when the node refuses.
+    async fn stop_node(&self, _node: &str) -> Result<(), Trouble> {
+        Err(no_verb("stop a node"))
+    }
+
+    /// Lets everything on a node stand still, silently.
+    ///
+    /// # Errors
+    /// As [`Cluster::stop_node`].
+    async fn freeze_node(&self, _node: &str) -> Result<(), Trouble> {
+        Err(no_verb("freeze a node"))
+    }
+
+    /// Starts a node that was stopped, lets one go on that was frozen. One that is well is no error.
+    ///
+    /// # Errors
+    /// As [`Cluster::stop_node`].
+    async fn return_node(&self, _node: &str) -> Result<(), Trouble> {
+        Err(no_verb("bring a node back"))
+    }
 
     /// Hosts that are not the cluster's and that its pods may be allowed to reach. Probing them leaves no machine.
-    fn outside_hosts(&self) -> &[OutsideHost];
+    fn outside_hosts(&self) -> &[OutsideHost] {
+        &[]
+    }
 
     /// Puts a fault of the traffic into effect, under an id of the caller's; one with the same id is replaced.
     ///
     /// # Errors
     /// Without [`Capability::ShapeNetwork`], or when a party is not known.
-    async fn disturb_traffic(&self, id: &str, fault: &TrafficFault) -> Result<(), Trouble>;
+    async fn disturb_traffic(&self, _id: &str, _fault: &TrafficFault) -> Result<(), Trouble> {
+        Err(no_verb("disturb traffic"))
+    }
 
     /// Takes such a fault away. One that is not there is no error.
     ///
     /// # Errors
     /// Without [`Capability::ShapeNetwork`], or when the cluster does not answer.
-    async fn restore_traffic(&self, id: &str) -> Result<(), Trouble>;
+    async fn restore_traffic(&self, _id: &str) -> Result<(), Trouble> {
+        Err(no_verb("restore traffic"))
+    }
 
     /// What such a fault has done so far.
     ///
     /// # Errors
     /// As [`Cluster::restore_traffic`], and when there is no such fault.
-    async fn traffic_counters(&self, id: &str) -> Result<Counters, Trouble>;
+    async fn traffic_counters(&self, _id: &str) -> Result<Counters, Trouble> {
+        Err(no_verb("count traffic"))
+    }
 
     /// Tries a connection from inside a pod's network, as its containers would.
     ///
     /// # Errors
     /// It could not be tried.
-    async fn dial(&self, namespace: &str, pod: &str, to: SocketAddr, within: Duration) -> Result<Dialled, Trouble>;
+    async fn dial(&self, _namespace: &str, _pod: &str, _to: SocketAddr, _within: Duration) -> Result<Dialled, Trouble> {
+        Err(no_verb("dial from a pod"))
+    }
 
     /// What the cluster itself has to say, for the evidence.
-    async fn log(&self) -> Option<String>;
+    async fn log(&self) -> Option<String> {
+        None
+    }
+
+    /// How a person ends it when it was kept.
+    fn ended_by(&self) -> String {
+        format!("gauntlet cluster down {}", self.id())
+    }
+
+    /// The rules by which its network passes traffic on, for the evidence; `None` where only its nodes know.
+    ///
+    /// # Errors
+    /// They should be known and could not be had.
+    async fn network_rules(&self) -> Result<Option<String>, Trouble> {
+        Ok(None)
+    }
 
     /// Takes the cluster down and everything that belongs to it.
     ///
     /// # Errors
     /// What is left, and how to remove it.
     async fn shutdown(&self) -> Result<(), Trouble>;
+}
+
+/// A power that Kubernetes itself does not give, and that a cluster has not.
+fn no_verb(what: &str) -> Trouble {
+    Trouble::harness(format!("the Kubernetes API has no verb to {what}"))
+}
+
+/// Ids of clusters are those of their run with two numbers behind.
+fn run_of(id: &str) -> &str {
+    let run = id.rsplitn(3, '-').nth(2);
+    run.unwrap_or(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cluster_belongs_to_its_run() {
+        assert_eq!(run_of("20260101-000000-abcd-1-2"), "20260101-000000-abcd");
+        assert_eq!(run_of("gauntlet"), "gauntlet");
+    }
 }

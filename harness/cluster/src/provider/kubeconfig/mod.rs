@@ -7,11 +7,10 @@
 pub mod nodes;
 mod permissions;
 
-use super::{Cluster, Provider, Wanted};
-use crate::access::Access;
+use super::{Cluster, Provider, Wanted, run_of};
+use crate::access::{Access, RUN_LABEL};
 use crate::images;
 use crate::ownership;
-use crate::traffic::{Counters, Dialled, OutsideHost, TrafficFault};
 use async_trait::async_trait;
 use gauntlet_core::contract::workload::Image;
 use gauntlet_core::trouble::OrTrouble;
@@ -23,7 +22,6 @@ use kube::api::{Api, ListParams};
 use nodes::Nodes;
 use serde_json::Value;
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -81,7 +79,7 @@ impl Provider for Kubeconfig {
         images::replaced(objects, images, &self.agent_image)
     }
 
-    fn check(&self) -> Result<(), Trouble> {
+    async fn check(&self) -> Result<(), Trouble> {
         Ok(())
     }
 
@@ -136,12 +134,6 @@ fn wants_default_class(object: &Value) -> bool {
     }
 }
 
-/// Ids of clusters are those of their run with two numbers behind.
-fn run_of(id: &str) -> &str {
-    let run = id.rsplitn(3, '-').nth(2);
-    run.unwrap_or(id)
-}
-
 async fn remove_run(access: &Access, id: &str) -> Result<(), Trouble> {
     let run = run_of(id);
     let (_, troubles) = ownership::remove(access, |other| other == run, GONE_WITHIN).await;
@@ -154,10 +146,6 @@ struct Running {
     nodes: Nodes,
     node_faults: bool,
     agent_image: String,
-}
-
-fn no_verb(what: &str) -> Trouble {
-    Trouble::harness(format!("the Kubernetes API has no verb to {what}"))
 }
 
 #[async_trait]
@@ -188,36 +176,8 @@ impl Cluster for Running {
         &self.agent_image
     }
 
-    async fn hold_container(&self, _: &str, _: &str, _: &str) -> Result<(), Trouble> {
-        Err(no_verb("kill a container and keep it down"))
-    }
-
-    async fn release_container(&self, _: &str, _: &str, _: &str) -> Result<(), Trouble> {
-        Err(no_verb("let a container start again"))
-    }
-
-    fn outside_hosts(&self) -> &[OutsideHost] {
-        &[]
-    }
-
-    async fn disturb_traffic(&self, _: &str, _: &TrafficFault) -> Result<(), Trouble> {
-        Err(no_verb("disturb traffic"))
-    }
-
-    async fn restore_traffic(&self, _: &str) -> Result<(), Trouble> {
-        Err(no_verb("restore traffic"))
-    }
-
-    async fn traffic_counters(&self, _: &str) -> Result<Counters, Trouble> {
-        Err(no_verb("count traffic"))
-    }
-
-    async fn dial(&self, _: &str, _: &str, _: SocketAddr, _: Duration) -> Result<Dialled, Trouble> {
-        Err(no_verb("dial from a pod"))
-    }
-
-    async fn log(&self) -> Option<String> {
-        None
+    fn ended_by(&self) -> String {
+        format!("kubectl delete namespaces --selector {RUN_LABEL}={}", run_of(&self.id))
     }
 
     async fn shutdown(&self) -> Result<(), Trouble> {
@@ -229,12 +189,6 @@ impl Cluster for Running {
 mod tests {
     use super::*;
     use serde_json::json;
-
-    #[test]
-    fn a_cluster_belongs_to_its_run() {
-        assert_eq!(run_of("20260101-000000-abcd-1-2"), "20260101-000000-abcd");
-        assert_eq!(run_of("gauntlet"), "gauntlet");
-    }
 
     #[test]
     fn only_claims_without_a_class_need_a_default_one() {

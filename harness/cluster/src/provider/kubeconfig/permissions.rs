@@ -56,8 +56,12 @@ fn always(node_faults: bool) -> BTreeSet<Need> {
     let ours = ours
         .iter()
         .flat_map(|(group, resource)| ["get", "create", "patch", "delete"].map(|verb| need(verb, group, resource, "")));
-    let acts =
-        [need("create", "", "pods", "exec"), need("create", "", "pods", "eviction"), need("get", "", "pods", "log")];
+    let acts = [
+        need("create", "", "pods", "exec"),
+        need("create", "", "pods", "eviction"),
+        need("get", "", "pods", "log"),
+        need("list", "", "secrets", ""),
+    ];
     let nodes = node_faults.then(|| need("patch", "", "nodes", ""));
     watched.chain(ours).chain(acts).chain(nodes).collect()
 }

@@ -1,0 +1,98 @@
+//! What the members of the contract's stores say of themselves.
+
+use super::sink::{Keep, Sink};
+use super::{Scope, Task};
+use crate::exec::{self, Place};
+use gauntlet_core::contract::store::{Store, StoreKind};
+use gauntlet_core::contract::workload::Workload;
+use http::Request;
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+const ANSWERS_WITHIN: Duration = Duration::from_secs(15);
+
+/// Questions to a Redis server.
+const REDIS: [&[&str]; 3] = [&["CLUSTER", "NODES"], &["CLUSTER", "INFO"], &["INFO"]];
+
+/// Paths of a NATS server's monitoring.
+const NATS: [&str; 4] = ["varz", "jsz?streams=true&consumers=true&config=true", "routez", "healthz"];
+
+/// One file of each member.
+pub fn tasks<'a>(scope: Scope<'a>, pods: &[Pod], sink: &'a Sink<'a>) -> Vec<Task<'a>> {
+    let stores =
+        scope.deployment.stores().filter_map(|store| Some((store, scope.deployment.workload(&store.workload.value)?)));
+    let mut tasks = Vec::new();
+    for (store, workload) in stores {
+        let is_member = |pod: &&Pod| {
+            pod.namespace().as_deref() == Some(&workload.namespace.value)
+                && workload.labels.iter().all(|(key, value)| pod.labels().get(key) == Some(value))
+        };
+        for pod in pods.iter().filter(is_member).map(ResourceExt::name_any) {
+            let name = format!("stores/{}.{pod}.txt", workload.namespace.value);
+            let member = Member { scope, store, workload, pod };
+            tasks.push(Task::new(name.clone(), async move {
+                sink.text(&name, &member.says(sink).await, Keep::Beginning);
+            }));
+        }
+    }
+    tasks
+}
+
+struct Member<'a> {
+    scope: Scope<'a>,
+    store: &'a Store,
+    workload: &'a Workload,
+    pod: String,
+}
+
+impl Member<'_> {
+    async fn says(&self, sink: &Sink<'_>) -> String {
+        let mut text = String::new();
+        let mut answer = |question: String, answer: Result<String, String>| match answer {
+            Ok(answer) => {
+                let _ = write!(text, "# {question}\n{}\n\n", answer.trim_end());
+            }
+            Err(why) => sink.missing(format!("{question} of {}: {why}", self.pod)),
+        };
+        match self.store.kind {
+            StoreKind::RedisCluster { .. } | StoreKind::Redis { .. } if !self.store.cli.is_empty() => {
+                for question in REDIS {
+                    answer(question.join(" "), self.ask(question).await);
+                }
+            }
+            StoreKind::RedisCluster { .. } | StoreKind::Redis { .. } => {
+                answer("INFO".to_owned(), Err("the contract says no way to ask".to_owned()));
+            }
+            StoreKind::NatsJetstream { .. } => {
+                for path in NATS {
+                    answer(path.to_owned(), self.get(path).await);
+                }
+            }
+        }
+        text
+    }
+
+    async fn ask(&self, question: &[&str]) -> Result<String, String> {
+        let command: Vec<&str> = self.store.cli.iter().map(String::as_str).chain(question.iter().copied()).collect();
+        let container = self.workload.container.as_deref().unwrap_or(&self.workload.name.value);
+        let place = Place { namespace: &self.workload.namespace.value, pod: &self.pod, container };
+        match exec::exec(self.scope.access(), place, &command, ANSWERS_WITHIN).await {
+            Ok(output) if output.success() => Ok(output.stdout),
+            Ok(output) => Err(output.stderr.trim().to_owned()),
+            Err(trouble) => Err(trouble.message),
+        }
+    }
+
+    /// By way of the API server, which reaches the pod through its node.
+    async fn get(&self, path: &str) -> Result<String, String> {
+        let monitor = self.workload.ports.iter().find(|port| port.name.starts_with("monitor"));
+        let port = monitor.ok_or("the contract names no port `monitor`")?.port.value;
+        let (namespace, pod) = (&self.workload.namespace.value, &self.pod);
+        let path = format!("/api/v1/namespaces/{namespace}/pods/{pod}:{port}/proxy/{path}");
+        let request = Request::get(path).body(vec![]).map_err(|error| error.to_string())?;
+        let asked = tokio::time::timeout(ANSWERS_WITHIN, self.scope.access().client.request_text(request)).await;
+        asked.map_err(|_| "no answer in time".to_owned())?.map_err(|error| crate::access::said(&error))
+    }
+}

@@ -1,0 +1,120 @@
+//! Programs that are told what to do: within a deadline, and with their own last words where they fail.
+
+use gauntlet_core::Trouble;
+use gauntlet_core::span::Span;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+use std::time::Duration;
+use tokio::process::Command;
+
+/// Lines of a failed program's standard error that are repeated.
+const LAST_WORDS: usize = 8;
+
+/// One call of a program.
+pub struct Call {
+    program: PathBuf,
+    command: Command,
+    words: Vec<String>,
+    within: Duration,
+}
+
+impl Call {
+    pub fn new<A: AsRef<OsStr>>(program: &Path, arguments: impl IntoIterator<Item = A>, within: Duration) -> Self {
+        let mut command = Command::new(program);
+        command.stdin(Stdio::null()).kill_on_drop(true);
+        Self { program: program.to_owned(), command, words: vec![], within }.with(arguments)
+    }
+
+    pub fn with<A: AsRef<OsStr>>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
+        for argument in arguments {
+            self.command.arg(&argument);
+            self.words.push(argument.as_ref().to_string_lossy().into_owned());
+        }
+        self
+    }
+
+    /// Keeps Ctrl-C on the terminal from ending it.
+    pub fn undisturbed(mut self) -> Self {
+        self.command.process_group(0);
+        self
+    }
+
+    /// The program holds the file open as long as it lives.
+    pub fn holding(mut self, file: File) -> Self {
+        self.command.stdin(Stdio::from(file));
+        self
+    }
+
+    fn said(&self) -> String {
+        let name = self.program.file_name().unwrap_or(self.program.as_os_str()).to_string_lossy();
+        format!("`{name} {}`", self.words.join(" "))
+    }
+
+    /// Runs it to its end. What it printed on standard output.
+    ///
+    /// # Errors
+    /// It cannot be started, does not end within its time, or fails: its last words.
+    pub async fn run(self) -> Result<String, Trouble> {
+        self.run_telling(|_| Ok(())).await
+    }
+
+    /// As [`Call::run`]; `tell` hears its process id before it is waited for.
+    ///
+    /// # Errors
+    /// As [`Call::run`], and what `tell` came to.
+    pub async fn run_telling(mut self, tell: impl FnOnce(u32) -> Result<(), Trouble>) -> Result<String, Trouble> {
+        let said = self.said();
+        let child = self.command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        // The command would keep open what the program is to hold alone.
+        drop(self.command);
+        let child = child.map_err(|error| Trouble::harness(format!("cannot run {said}: {error}")))?;
+        tell(child.id().unwrap_or_default())?;
+        match tokio::time::timeout(self.within, child.wait_with_output()).await {
+            Err(_) => Err(Trouble::harness(format!("{said} did not end within {}", Span(self.within)))),
+            Ok(Err(error)) => Err(Trouble::harness(format!("cannot wait for {said}: {error}"))),
+            Ok(Ok(output)) if output.status.success() => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
+            Ok(Ok(output)) => {
+                Err(Trouble::harness(format!("{said} failed ({}):{}", output.status, last_words(&output))))
+            }
+        }
+    }
+}
+
+/// The end of what a failed program said, each line on one of its own.
+fn last_words(output: &Output) -> String {
+    let text = if output.stderr.is_empty() { &output.stdout } else { &output.stderr };
+    let text = String::from_utf8_lossy(text);
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    let last = &lines[lines.len().saturating_sub(LAST_WORDS)..];
+    if last.is_empty() { " it said nothing".to_owned() } else { format!("\n  {}", last.join("\n  ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str, within: Duration) -> Call {
+        Call::new(Path::new("/bin/sh"), ["-c", script], within)
+    }
+
+    #[tokio::test]
+    async fn a_failure_ends_with_the_programs_own_last_words() {
+        let trouble = shell("seq 1 20 >&2; exit 3", Duration::from_secs(10)).run().await.unwrap_err();
+        let words: Vec<String> = (13..=20).map(|n| format!("  {n}")).collect();
+        let expected = format!("`sh -c seq 1 20 >&2; exit 3` failed (exit status: 3):\n{}", words.join("\n"));
+        assert_eq!(trouble.message, expected);
+    }
+
+    #[tokio::test]
+    async fn a_program_that_does_not_end_is_given_up() {
+        let trouble = shell("sleep 60", Duration::from_millis(50)).run().await.unwrap_err();
+        assert!(trouble.message.ends_with("did not end within 50ms"), "{trouble}");
+    }
+
+    #[tokio::test]
+    async fn what_it_prints_is_the_result() {
+        assert_eq!(shell("echo yes", Duration::from_secs(10)).run().await.unwrap(), "yes\n");
+    }
+}

@@ -1,0 +1,303 @@
+//! Clusters of kind: real ones, whose nodes are containers of Docker on this machine. To the rest of the harness such a
+//! cluster is one that a kubeconfig leads to, but ours alone: created for a run, deleted with it.
+//!
+//! - [`topology`]: the nodes and their images; [`load`]: the images on them
+//! - [`programs`]: what this machine must have; [`command`]: how it is told what to do
+//! - [`record`]: what is remembered of a cluster, so that it is deleted whatever happens
+
+mod command;
+pub mod load;
+mod programs;
+mod record;
+pub mod topology;
+
+use super::kubeconfig::nodes::{self, Nodes};
+use super::{Cluster, Provider, Wanted, run_of};
+use crate::access::Access;
+use crate::images;
+use crate::progress::Quiet;
+use crate::view::View;
+use async_trait::async_trait;
+use command::Call;
+use gauntlet_core::contract::workload::Image;
+use gauntlet_core::trouble::OrTrouble;
+use gauntlet_core::{Capability, Trouble};
+use k8s_openapi::api::core::v1::Node;
+use kube::api::{Api, ListParams};
+use load::Agent;
+use programs::Programs;
+use record::Record;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Mutex;
+use topology::Topology;
+
+/// How long kind may take to create a cluster; the node image may have to be pulled.
+const CREATED_WITHIN: Duration = Duration::from_secs(900);
+
+/// How long all nodes may take to be ready once kind is done.
+pub const READY_WITHIN: Duration = Duration::from_secs(300);
+
+const DELETED_WITHIN: Duration = Duration::from_secs(180);
+
+/// How long the engine may take to list and remove containers.
+const REMOVED_WITHIN: Duration = Duration::from_secs(120);
+
+/// By this label kind knows the containers of a cluster.
+const CLUSTER_LABEL: &str = "io.x-k8s.kind.cluster";
+
+/// Clusters of kind.
+#[derive(Debug, Clone)]
+pub struct Kind {
+    pub state_dir: PathBuf,
+    pub topology: Topology,
+    pub agent: Agent,
+    /// Archives of images that are loaded to every node.
+    pub archives: Vec<PathBuf>,
+    pub ready_within: Duration,
+    /// Records and built images change together: one cluster's end must not remove what another's start relies on.
+    changing: Arc<Mutex<()>>,
+}
+
+impl Kind {
+    pub fn new(state_dir: PathBuf, topology: Topology, agent: Agent, archives: Vec<PathBuf>) -> Self {
+        Self { state_dir, topology, agent, archives, ready_within: READY_WITHIN, changing: Arc::default() }
+    }
+
+    /// What the programs say of their versions.
+    ///
+    /// # Errors
+    /// Something is missing.
+    pub async fn versions(&self) -> Result<BTreeMap<String, String>, Trouble> {
+        Ok(programs::find(self.topology.oldest_kind).await?.versions)
+    }
+
+    /// The images of the objects that neither are built here nor are in the local engine: nodes will pull them, unless
+    /// an archive has them.
+    ///
+    /// # Errors
+    /// The engine cannot be asked.
+    pub async fn to_be_pulled(&self, objects: &[Value]) -> Result<Vec<String>, Trouble> {
+        let programs = programs::find(self.topology.oldest_kind).await?;
+        let mut pulled = Vec::new();
+        for image in self.images(objects) {
+            let is_built = matches!(&self.agent, Agent::Built { name, .. } if *name == image);
+            if !is_built && !load::is_local(&programs.docker, &image).await {
+                pulled.push(image);
+            }
+        }
+        Ok(pulled)
+    }
+
+    /// All images that the nodes need.
+    fn images(&self, objects: &[Value]) -> BTreeSet<String> {
+        let mut images = load::named(objects);
+        images.insert(self.agent.name().to_owned());
+        images
+    }
+
+    async fn bring_up(&self, programs: &Programs, wanted: &Wanted) -> Result<Running, Trouble> {
+        let record = Record::of(&self.state_dir, &wanted.id);
+        let name = cluster_name(&wanted.id);
+        let (config, node_count) = self.topology.cluster(&name, wanted.workers);
+        {
+            let _changing = self.changing.lock().await;
+            record.create(&config)?;
+            self.ensure_agent(programs, &record, run_of(&wanted.id)).await?;
+        }
+        create(programs, &record, &name).await?;
+        let access = Access::from_kubeconfig(&record.kubeconfig()).await?;
+        // kind's own wait ends well when its time is over, and looks at the control plane only.
+        let what = format!("the nodes of {name}");
+        let ready = |snapshot: &crate::view::Snapshot| nodes::all_ready(&snapshot.nodes, node_count);
+        View::of(&access).until(&what, self.ready_within, &Quiet, ready).await?;
+        let onto = load::Nodes { programs, cluster: &name };
+        for archive in &self.archives {
+            onto.load_archive(archive).await?;
+        }
+        for image in self.images(&wanted.objects) {
+            if load::is_local(&programs.docker, &image).await {
+                onto.load_image(&image).await?;
+            } else {
+                tracing::info!(image, cluster = name, "not in the local engine: left to the nodes to pull");
+            }
+        }
+        self.running(wanted.id.clone(), access).await
+    }
+
+    async fn ensure_agent(&self, programs: &Programs, record: &Record, run: &str) -> Result<(), Trouble> {
+        let Agent::Built { name, base } = &self.agent else { return Ok(()) };
+        if load::is_local(&programs.docker, name).await {
+            return Ok(());
+        }
+        let program = std::env::current_exe().or_trouble(|| "cannot find this program")?;
+        load::build(&programs.docker, &record.build_context(), &program, name, base, run).await
+    }
+
+    async fn running(&self, id: String, access: Access) -> Result<Running, Trouble> {
+        let api: Api<Node> = Api::all(access.client.clone());
+        let list = api.list(&ListParams::default()).await.or_trouble(|| "cannot list the cluster's nodes")?;
+        Ok(Running { id, access, nodes: nodes::choose_of_own(&list.items), provider: self.clone() })
+    }
+
+    /// Deletes a cluster and what was made for it; goes on whatever fails.
+    async fn delete(&self, programs: &Programs, id: &str) -> Result<(), Trouble> {
+        let record = Record::of(&self.state_dir, id);
+        let name = cluster_name(id);
+        let mut troubles: Vec<Trouble> = record.end_creator().await.err().into_iter().collect();
+        let kubeconfig = record.kubeconfig();
+        let arguments = ["delete", "cluster", "--name", &name, "--kubeconfig"];
+        let deleted = Call::new(&programs.kind, arguments, DELETED_WITHIN).with([&kubeconfig]).undisturbed();
+        let deleted = deleted.run().await;
+        // What kind could not or did not delete goes by its label; only what is left then is trouble.
+        if let Err(trouble) = remove_containers(programs, &name).await {
+            troubles.extend(deleted.err());
+            troubles.push(trouble);
+        }
+        let _changing = self.changing.lock().await;
+        let run = run_of(id);
+        let is_last = Record::ids(&self.state_dir)?.iter().all(|other| other == id || run_of(other) != run);
+        if is_last {
+            troubles.extend(load::remove_built(&programs.docker, run).await.err());
+        }
+        if troubles.is_empty() {
+            return record.remove();
+        }
+        let messages: Vec<String> = troubles.into_iter().map(|trouble| trouble.message).collect();
+        Err(Trouble::harness(format!("cannot delete the cluster {name}: {}", messages.join("; ")))
+            .hint("try again with `gauntlet clean --cluster kind`"))
+    }
+}
+
+/// Clusters are named after the run that they are for.
+fn cluster_name(id: &str) -> String {
+    format!("gauntlet-{id}")
+}
+
+async fn create(programs: &Programs, record: &Record, name: &str) -> Result<(), Trouble> {
+    let arguments = ["create", "cluster", "--name", name, "--config"];
+    let call = Call::new(&programs.kind, arguments, CREATED_WITHIN).with([record.config()]);
+    let call = call.with(["--kubeconfig"]).with([record.kubeconfig()]).holding(record.lock()?);
+    let created = call.run_telling(|process| record.held_by(process)).await;
+    created.map(drop).map_err(|trouble| trouble.doing("cannot create the cluster"))
+}
+
+/// The containers that a cluster's nodes are.
+async fn containers(programs: &Programs, name: &str) -> Result<Vec<String>, Trouble> {
+    let filter = format!("label={CLUSTER_LABEL}={name}");
+    let list = ["ps", "--all", "--quiet", "--filter", &filter];
+    let found = Call::new(&programs.docker, list, REMOVED_WITHIN).undisturbed().run().await?;
+    Ok(found.split_whitespace().map(str::to_owned).collect())
+}
+
+/// Removes the containers of a cluster, and makes sure that none is left.
+async fn remove_containers(programs: &Programs, name: &str) -> Result<(), Trouble> {
+    let found = containers(programs, name).await?;
+    if found.is_empty() {
+        return Ok(());
+    }
+    let remove = Call::new(&programs.docker, ["rm", "--force", "--volumes"], REMOVED_WITHIN).undisturbed();
+    remove.with(found).run().await?;
+    match containers(programs, name).await? {
+        left if left.is_empty() => Ok(()),
+        left => Err(Trouble::harness(format!("containers are left: {}", left.join(", ")))),
+    }
+}
+
+#[async_trait]
+impl Provider for Kind {
+    fn name(&self) -> &'static str {
+        "kind"
+    }
+
+    fn adapt(&self, objects: Vec<Value>, images: &[Image]) -> Vec<Value> {
+        images::replaced(objects, images, self.agent.name())
+    }
+
+    async fn check(&self) -> Result<(), Trouble> {
+        load::check_archives(&self.archives)?;
+        programs::find(self.topology.oldest_kind).await.map(drop)
+    }
+
+    async fn launch(&self, wanted: Wanted) -> Result<Box<dyn Cluster>, Trouble> {
+        let programs = programs::find(self.topology.oldest_kind).await?;
+        match self.bring_up(&programs, &wanted).await {
+            Ok(running) => Ok(Box::new(running)),
+            Err(mut trouble) => {
+                if let Err(left) = self.delete(&programs, &wanted.id).await {
+                    trouble.message = format!("{}; and then: {}", trouble.message, left.message);
+                    trouble.hints.extend(left.hints);
+                }
+                Err(trouble)
+            }
+        }
+    }
+
+    fn ids(&self) -> Result<Vec<String>, Trouble> {
+        Record::ids(&self.state_dir)
+    }
+
+    async fn find(&self, id: &str) -> Result<Option<Box<dyn Cluster>>, Trouble> {
+        let record = Record::of(&self.state_dir, id);
+        if !record.kubeconfig().is_file() {
+            return Ok(None);
+        }
+        let programs = programs::find(topology::ANY_KIND).await?;
+        if containers(&programs, &cluster_name(id)).await?.is_empty() {
+            return Ok(None);
+        }
+        let access = Access::from_kubeconfig(&record.kubeconfig()).await?;
+        Ok(Some(Box::new(self.running(id.to_owned(), access).await?)))
+    }
+
+    async fn discard(&self, id: &str) -> Result<(), Trouble> {
+        if !Record::of(&self.state_dir, id).exists() {
+            return Ok(());
+        }
+        let programs = programs::find(topology::ANY_KIND).await?;
+        self.delete(&programs, id).await
+    }
+}
+
+/// A running cluster of kind.
+struct Running {
+    id: String,
+    access: Access,
+    nodes: Nodes,
+    provider: Kind,
+}
+
+#[async_trait]
+impl Cluster for Running {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn access(&self) -> &Access {
+        &self.access
+    }
+
+    fn capabilities(&self) -> BTreeSet<Capability> {
+        // Without a node set aside the clients would be drained themselves.
+        self.nodes.quiet.iter().map(|_| Capability::DrainNodes).collect()
+    }
+
+    fn workers(&self) -> &[String] {
+        &self.nodes.workers
+    }
+
+    fn quiet_node(&self) -> Option<&str> {
+        self.nodes.quiet.as_deref()
+    }
+
+    fn agent_image(&self) -> &str {
+        self.provider.agent.name()
+    }
+
+    async fn shutdown(&self) -> Result<(), Trouble> {
+        self.provider.discard(&self.id).await
+    }
+}

@@ -1,0 +1,207 @@
+//! The configuration of a cluster: which nodes of which image. Bundled, or a file of the user's.
+
+use super::programs::Version;
+use crate::render::version_in;
+use gauntlet_core::{Trouble, suggest, yaml};
+use serde::Deserialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// The bundled configurations by name, as `kind/` has them.
+const BUNDLED: [(&str, &str); 2] = [
+    ("cluster", include_str!("../../../../../kind/cluster.yaml")),
+    ("three-control-planes", include_str!("../../../../../kind/three-control-planes.yaml")),
+];
+
+const IMAGES: &str = include_str!("../../../../../kind/images.yaml");
+
+/// For what every kind can do: deleting.
+pub const ANY_KIND: Version = (0, 0, 0);
+
+/// `kind/images.yaml`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Images {
+    default: String,
+    versions: BTreeMap<String, NodeImage>,
+}
+
+/// A node image, and the oldest kind that may use it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NodeImage {
+    image: String,
+    kind: String,
+}
+
+/// What clusters are to be like.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Topology {
+    /// kind's own configuration.
+    config: Value,
+    /// The number of workers follows the run.
+    scales: bool,
+    /// The oldest kind that will do.
+    pub oldest_kind: Version,
+}
+
+impl Topology {
+    /// `config` is the name of a bundled configuration or a file, `kubernetes` a minor version such as `1.35`. Nodes for
+    /// which a file names an image keep it, unless a version is asked for.
+    ///
+    /// # Errors
+    /// There is no such configuration or version, or the file is none of kind's.
+    pub fn choose(config: Option<&str>, kubernetes: Option<&str>) -> Result<Self, Trouble> {
+        let name = config.unwrap_or(BUNDLED[0].0);
+        let bundled = BUNDLED.iter().find(|(bundled, _)| *bundled == name).map(|(_, text)| (*text).to_owned());
+        let scales = bundled.is_some();
+        let text = bundled.map_or_else(|| read(name), Ok)?;
+        let mut config = parse(name, &text)?;
+        let image = node_image(kubernetes)?;
+        let oldest_kind = version_in(&image.kind).unwrap_or_default();
+        for node in nodes(&mut config) {
+            if kubernetes.is_some() || node["image"].is_null() {
+                node["image"] = image.image.as_str().into();
+            }
+        }
+        Ok(Self { config, scales, oldest_kind })
+    }
+
+    /// The configuration of one cluster with that many workers, where its number of workers is not fixed; and how many
+    /// nodes it has in all.
+    pub fn cluster(&self, name: &str, workers: u8) -> (Value, usize) {
+        let mut config = self.config.clone();
+        config["name"] = name.into();
+        if self.scales {
+            scale(nodes(&mut config), usize::from(workers));
+        }
+        let count = nodes(&mut config).len();
+        (config, count)
+    }
+}
+
+fn read(file: &str) -> Result<String, Trouble> {
+    std::fs::read_to_string(file).map_err(|error| {
+        let trouble = Trouble::input(format!("cannot read the configuration of the cluster {file}: {error}"));
+        let known: Vec<&str> = BUNDLED.iter().map(|(name, _)| *name).collect();
+        trouble.hint(format!("name a file, or one of {}", known.join(", ")))
+    })
+}
+
+fn parse(name: &str, text: &str) -> Result<Value, Trouble> {
+    let config: Value = yaml::parse(name, text).map_err(|problem| Trouble::input(problem.to_string()))?;
+    let is_kinds = config["kind"] == "Cluster"
+        && config["apiVersion"].as_str().is_some_and(|version| version.starts_with("kind.x-k8s.io/"));
+    if !is_kinds {
+        return Err(Trouble::input(format!("{name} is no configuration of kind"))
+            .hint("it has `kind: Cluster` and `apiVersion: kind.x-k8s.io/v1alpha4`"));
+    }
+    if config["nodes"].as_array().is_none_or(Vec::is_empty) {
+        return Err(Trouble::input(format!("{name} names no nodes")).hint("list them under `nodes`, with their roles"));
+    }
+    Ok(config)
+}
+
+fn nodes(config: &mut Value) -> &mut Vec<Value> {
+    // Parsed configurations have nodes.
+    config["nodes"].as_array_mut().expect("a configuration has nodes")
+}
+
+fn is_worker(node: &Value) -> bool {
+    node["role"] == "worker"
+}
+
+/// Leaves out workers, or repeats the last one, until there are `wanted`.
+fn scale(nodes: &mut Vec<Value>, wanted: usize) {
+    let mut have = 0;
+    nodes.retain(|node| {
+        have += usize::from(is_worker(node));
+        !is_worker(node) || have <= wanted
+    });
+    if let Some(last) = nodes.iter().rfind(|node| is_worker(node)).cloned() {
+        nodes.extend(std::iter::repeat_n(last, wanted.saturating_sub(have)));
+    }
+}
+
+fn node_image(kubernetes: Option<&str>) -> Result<NodeImage, Trouble> {
+    let images: Images =
+        yaml::parse("kind/images.yaml", IMAGES).map_err(|problem| Trouble::harness(problem.to_string()))?;
+    let wanted = kubernetes.unwrap_or(&images.default).trim_start_matches('v');
+    images.versions.get(wanted).cloned().ok_or_else(|| {
+        let known: Vec<&str> = images.versions.keys().map(String::as_str).collect();
+        let trouble = Trouble::input(format!("no node image of Kubernetes {wanted} is known"));
+        let trouble = suggest::sentence(wanted, known.iter().copied()).into_iter().fold(trouble, Trouble::hint);
+        trouble.hint(format!("known are {}; --kind-config takes a file with an image of your own", known.join(", ")))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn roles(config: &Value) -> Vec<&str> {
+        config["nodes"].as_array().unwrap().iter().map(|node| node["role"].as_str().unwrap()).collect()
+    }
+
+    #[test]
+    fn every_version_is_pinned_by_a_digest_and_runs_what_it_says() {
+        let images: Images = yaml::parse("images.yaml", IMAGES).unwrap();
+        assert!(images.versions.contains_key(&images.default));
+        for (version, NodeImage { image, kind }) in images.versions {
+            let (tag, digest) = image.strip_prefix("kindest/node:v").unwrap().split_once("@sha256:").unwrap();
+            assert!(tag.starts_with(&format!("{version}.")), "{version}: {image}");
+            assert!(digest.len() == 64 && digest.bytes().all(|b| b.is_ascii_hexdigit()), "{image}");
+            assert!(version_in(&kind).is_some(), "{kind}");
+        }
+    }
+
+    #[test]
+    fn the_number_of_workers_follows_the_run() {
+        let topology = Topology::choose(None, None).unwrap();
+        for workers in [1, 3, 5] {
+            let (config, count) = topology.cluster("g", workers);
+            assert_eq!(count, usize::from(workers) + 1);
+            assert_eq!(roles(&config).len(), count);
+        }
+        let (config, _) = topology.cluster("g", 2);
+        assert_eq!(config["name"], "g");
+        assert_eq!(roles(&config), ["control-plane", "worker", "worker"]);
+        assert_eq!(config["nodes"][1]["extraPortMappings"][0]["containerPort"], 80);
+    }
+
+    #[test]
+    fn another_configuration_goes_with_any_version() {
+        let topology = Topology::choose(Some("three-control-planes"), Some("1.35")).unwrap();
+        let (config, _) = topology.cluster("g", 1);
+        assert_eq!(roles(&config), ["control-plane", "control-plane", "control-plane", "worker"]);
+        assert!(config["nodes"][2]["image"].as_str().unwrap().starts_with("kindest/node:v1.35."), "{config}");
+    }
+
+    #[test]
+    fn a_users_file_decides_the_nodes_and_may_name_images() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("mine.yaml");
+        let mine = json!({"kind": "Cluster", "apiVersion": "kind.x-k8s.io/v1alpha4",
+            "nodes": [{"role": "control-plane"}, {"role": "worker", "image": "example.com/node:1"}]});
+        std::fs::write(&file, mine.to_string()).unwrap();
+        let (config, count) = Topology::choose(file.to_str(), None).unwrap().cluster("g", 7);
+        assert_eq!(count, 2);
+        assert_eq!(config["nodes"][1]["image"], "example.com/node:1");
+        assert!(config["nodes"][0]["image"].as_str().unwrap().contains("@sha256:"), "{config}");
+        let (config, _) = Topology::choose(file.to_str(), Some("1.30")).unwrap().cluster("g", 7);
+        assert!(config["nodes"][1]["image"].as_str().unwrap().contains(":v1.30."), "{config}");
+    }
+
+    #[test]
+    fn what_is_not_known_is_bad_input_that_says_what_is() {
+        for (config, version, hint) in [
+            (None, Some("1.12"), "known are 1.30,"),
+            (Some("three-control-plane"), None, "name a file, or one of cluster, three-control-planes"),
+        ] {
+            let trouble = Topology::choose(config, version).unwrap_err();
+            assert_eq!(trouble.exit_code(), gauntlet_core::ExitCode::BadInput);
+            assert!(trouble.hints.iter().any(|found| found.contains(hint)), "{:?}", trouble.hints);
+        }
+    }
+}
