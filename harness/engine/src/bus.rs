@@ -1,8 +1,9 @@
-//! Events to disk and to their consumers: one thread, one order, nobody who emits ever waits.
+//! Events to disk and to their consumers: one thread, one order, nobody who emits ever waits. What must not be told is
+//! taken out here, before anybody sees it.
 
 use gauntlet_core::event::{Consumer, Event, Record};
 use gauntlet_core::trouble::OrTrouble;
-use gauntlet_core::{Trouble, event};
+use gauntlet_core::{Redactor, Trouble, event};
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
@@ -41,17 +42,17 @@ pub struct Bus {
 }
 
 impl Bus {
-    /// Starts `events.jsonl` at `path` and the consumers.
+    /// Starts `events.jsonl` at `path` and the consumers. They see events as `redactor` leaves them.
     ///
     /// # Errors
     /// The file cannot be made.
-    pub fn start(path: &Path, consumers: Vec<Box<dyn Consumer>>) -> Result<Self, Trouble> {
+    pub fn start(path: &Path, consumers: Vec<Box<dyn Consumer>>, redactor: Redactor) -> Result<Self, Trouble> {
         let file = File::create(path).or_trouble(|| format!("cannot make {}", path.display()))?;
         let (sender, receiver) = channel();
         let name = path.display().to_string();
         let thread = std::thread::Builder::new()
             .name("events".to_owned())
-            .spawn(move || consume(&receiver, file, &name, consumers))
+            .spawn(move || consume(&receiver, &redactor, file, &name, consumers))
             .or_trouble(|| "cannot start the thread of the events")?;
         Ok(Self { emitter: Emitter { sender }, thread })
     }
@@ -69,12 +70,14 @@ impl Bus {
 
 fn consume(
     receiver: &Receiver<Message>,
+    redactor: &Redactor,
     mut file: File,
     name: &str,
     mut consumers: Vec<Box<dyn Consumer>>,
 ) -> Vec<String> {
     let mut problems = Vec::new();
     while let Ok(Message::Event(record)) = receiver.recv() {
+        let record = redacted(*record, redactor);
         let written = record
             .to_line()
             .map_err(|e| e.to_string())
@@ -90,6 +93,18 @@ fn consume(
     }
     problems.extend(consumers.iter_mut().filter_map(|consumer| consumer.finish().err()));
     problems
+}
+
+/// The record without what must not be told. One that cannot be read back is replaced by a note that says so.
+fn redacted(record: Record, redactor: &Redactor) -> Record {
+    let (at_ms, same) = (record.at_ms, |mut value: serde_json::Value| {
+        redactor.strings(&mut value);
+        serde_json::from_value(value)
+    });
+    serde_json::to_value(&record).and_then(same).unwrap_or_else(|error| {
+        let text = format!("an event is left out, since it could not be redacted: {error}");
+        Record::new(at_ms, Event::Note { scenario: None, text })
+    })
 }
 
 /// Reads the events of a run again.
@@ -135,7 +150,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("events.jsonl");
         let seen = Arc::new(Mutex::new(vec![]));
-        let bus = Bus::start(&path, vec![Box::new(Remember(seen.clone()))]).unwrap();
+        let bus = Bus::start(&path, vec![Box::new(Remember(seen.clone()))], Redactor::default()).unwrap();
         let events: Vec<Event> = (0..50).map(|n| note(&n.to_string())).collect();
         events.iter().for_each(|event| bus.emitter().emit(event.clone()));
         assert_eq!(bus.close(), ["no space left"]);
@@ -145,8 +160,22 @@ mod tests {
     }
 
     #[test]
+    fn neither_the_file_nor_consumers_see_a_secret() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.jsonl");
+        let (seen, redactor) = (Arc::new(Mutex::new(vec![])), Redactor::default());
+        let bus = Bus::start(&path, vec![Box::new(Remember(seen.clone()))], redactor.clone()).unwrap();
+        redactor.learn([&serde_json::json!({"kind": "Secret", "stringData": {"a": "pl4nted-value"}})]);
+        bus.emitter().emit(note("got pl4nted-value, and redis://:hunter2@redis"));
+        bus.close();
+        assert_eq!(*seen.lock().unwrap(), [note("got REDACTED, and redis://:REDACTED@redis")]);
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(!text.contains("pl4nted") && !text.contains("hunter2"), "{text}");
+    }
+
+    #[test]
     fn a_full_disk_is_reported_once() {
-        let bus = Bus::start(Path::new("/dev/full"), vec![]).unwrap();
+        let bus = Bus::start(Path::new("/dev/full"), vec![], Redactor::default()).unwrap();
         bus.emitter().emit(note("a"));
         bus.emitter().emit(note("b"));
         let problems = bus.close();

@@ -1,6 +1,7 @@
 //! Ending the clusters of dead runs, and healing what dead runs left in clusters that were to outlive them.
 
 use crate::folder::RunRecord;
+use crate::kept;
 use gauntlet_chaos::fault::heal_all;
 use gauntlet_cluster::Provider;
 use gauntlet_core::Trouble;
@@ -32,8 +33,10 @@ pub async fn clean(state_dir: &Path, provider: &dyn Provider) -> Cleaned {
             cleaned.elsewhere.push(format!("run {} used {}", record.run(), record.provider()));
             continue;
         }
-        if !record.keeps() {
-            end_clusters(record.run(), provider, &mut cleaned).await;
+        if record.keeps() {
+            keep_clusters(state_dir, record.run(), provider, &mut cleaned);
+        } else {
+            end_clusters(state_dir, provider, |id| is_of(id, record.run()), &mut cleaned).await;
         }
         if let Err(trouble) = heal(&record, provider, &mut cleaned).await {
             cleaned.troubles.push(trouble);
@@ -44,12 +47,45 @@ pub async fn clean(state_dir: &Path, provider: &dyn Provider) -> Cleaned {
     cleaned
 }
 
-async fn end_clusters(run: &str, provider: &dyn Provider, cleaned: &mut Cleaned) {
+/// Ends what runs that are over could not end, of a provider whose clusters are all made for runs.
+pub async fn end_orphans(state_dir: &Path, provider: &dyn Provider, cleaned: &mut Cleaned) {
+    match RunRecord::alive(state_dir) {
+        Ok(alive) => {
+            let is_orphan = |id: &str| !alive.iter().any(|run| is_of(id, run));
+            end_clusters(state_dir, provider, is_orphan, cleaned).await;
+        }
+        Err(trouble) => cleaned.troubles.push(trouble),
+    }
+}
+
+fn is_of(id: &str, run: &str) -> bool {
+    id.strip_prefix(run).is_some_and(|rest| rest.starts_with('-'))
+}
+
+/// Writes down that clusters stay whose run was killed before it could.
+fn keep_clusters(state_dir: &Path, run: &str, provider: &dyn Provider, cleaned: &mut Cleaned) {
     let ids = match provider.ids() {
         Ok(ids) => ids,
         Err(trouble) => return cleaned.troubles.push(trouble),
     };
-    for id in ids.into_iter().filter(|id| id.starts_with(&format!("{run}-"))) {
+    for id in ids.iter().filter(|id| is_of(id, run) && kept::why(state_dir, id).is_none()) {
+        let why = format!("kept by run {run}, which was killed: --keep was given");
+        cleaned.troubles.extend(kept::note(state_dir, id, &why).err());
+    }
+}
+
+/// Ends those that are meant and that nobody keeps.
+async fn end_clusters(
+    state_dir: &Path,
+    provider: &dyn Provider,
+    is_meant: impl Fn(&str) -> bool,
+    cleaned: &mut Cleaned,
+) {
+    let ids = match provider.ids() {
+        Ok(ids) => ids,
+        Err(trouble) => return cleaned.troubles.push(trouble),
+    };
+    for id in ids.into_iter().filter(|id| is_meant(id) && kept::why(state_dir, id).is_none()) {
         match provider.discard(&id).await {
             Ok(()) => cleaned.done.push(format!("removed cluster {id} of a dead run")),
             Err(trouble) => cleaned.troubles.push(trouble),

@@ -1,6 +1,8 @@
 //! What a scenario works with: the cluster, the contract, its seed, and where it puts what it sees.
 
 use crate::bus::Emitter;
+use crate::evidence::Collector;
+use crate::folder::Folder;
 use gauntlet_chaos::fault::Scene;
 use gauntlet_chaos::{Fault, Injected};
 use gauntlet_cluster::view::View;
@@ -10,7 +12,7 @@ use gauntlet_core::event::{Event, Phase};
 use gauntlet_core::history::History;
 use gauntlet_core::matrix::Matrix;
 use gauntlet_core::timeline::{self, Violation};
-use gauntlet_core::{Check, Contract, Evidence, FaultEvidence, Figure, Observations, Outcome, Seed, Trouble};
+use gauntlet_core::{Check, Contract, Evidence, FaultEvidence, Figure, Observations, Outcome, Redactor, Seed, Trouble};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -23,6 +25,9 @@ pub struct Lab {
     pub(crate) overlay: String,
     pub(crate) scene: Scene,
     pub(crate) emitter: Emitter,
+    /// What the scenario writes to files passes here.
+    pub redactor: Redactor,
+    pub(crate) collector: Collector,
     pub(crate) observations: Arc<Mutex<Observations>>,
     /// Everything random follows from it.
     pub seed: Seed,
@@ -135,11 +140,21 @@ impl Lab {
     /// # Errors
     /// The fault could not be undone.
     pub async fn heal<F: Fault>(&self, ongoing: Ongoing<F>) -> Result<Evidence, Trouble> {
+        let is_broken = |check: &Check| check.outcome == Outcome::Broken;
+        if self.observe(|observations| observations.checks.iter().any(is_broken)) {
+            self.while_it_lasts().await;
+        }
         let evidence = ongoing.injected.heal().await?;
         self.observe(|observations| observations.faults[ongoing.index].healed = evidence.clone());
         let event = Event::FaultHealed { scenario: self.name.clone(), fault: ongoing.name, evidence: evidence.clone() };
         self.emitter.emit(event);
         Ok(evidence)
+    }
+
+    /// Collects evidence while a fault is in place, once a promise is seen to be broken: afterwards the cause is gone.
+    pub(crate) async fn while_it_lasts(&self) {
+        let folder = Folder::evidence(&self.name).join("during-the-fault");
+        self.collector.collect(self.cluster(), &folder, Some(&self.name)).await;
     }
 
     /// Waits until the system is as the contract says it must be.

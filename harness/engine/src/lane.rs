@@ -1,12 +1,14 @@
 //! A lane runs scenarios one after the other, on a shared cluster as long as it stays healed, else on a new one.
 
 use crate::folder::Folder;
+use crate::kept::{self, Keep};
 use crate::lab::{Lab, Told};
 use crate::plan::{Planned, skip_reason};
 use crate::recorder::Recorder;
 use crate::run::Shared;
-use crate::setup::{self, Deployed, Order, Place, Stages, elapsed_ms};
+use crate::setup::{self, Deployed, Order, Stages, elapsed_ms};
 use gauntlet_chaos::fault::{Scene, heal_all};
+use gauntlet_cluster::Cluster;
 use gauntlet_cluster::provider::Wanted;
 use gauntlet_core::event::{Event, Phase};
 use gauntlet_core::scenario::ClusterNeed;
@@ -23,7 +25,15 @@ pub(crate) async fn work(shared: Arc<Shared>, lane: usize) {
     let mut clusters = 0;
     while let Some(planned) = shared.next() {
         let name = planned.name();
-        if let Some(reason) = shared.hopeless() {
+        let (enough, hopeless) = (shared.enough(), shared.hopeless());
+        if shared.until_fail && planned.round > 1 && (enough.is_some() || hopeless.is_some()) {
+            continue;
+        }
+        if let Some(reason) = enough {
+            finish(&shared, &planned, Verdict::Skipped { reason }, Observations::default(), 0, None);
+            continue;
+        }
+        if let Some(reason) = hopeless {
             finish(&shared, &planned, Verdict::trouble(reason), Observations::default(), 0, None);
             continue;
         }
@@ -34,7 +44,7 @@ pub(crate) async fn work(shared: Arc<Shared>, lane: usize) {
         if planned.scenario.info().cluster == ClusterNeed::Own
             && let Some(used) = current.take_if(|deployed| deployed.used)
         {
-            retire(&shared, &used).await;
+            retire(&shared, &used, None).await;
         }
         let deployed = match current.take() {
             Some(deployed) => deployed,
@@ -54,7 +64,7 @@ pub(crate) async fn work(shared: Arc<Shared>, lane: usize) {
         current = run_on(&shared, &planned, deployed).await;
     }
     if let Some(deployed) = current {
-        retire(&shared, &deployed).await;
+        retire(&shared, &deployed, None).await;
     }
 }
 
@@ -67,7 +77,7 @@ async fn deploy(shared: &Shared, id: String, first: &str) -> Result<Deployed, Tr
         objects: shared.objects.clone(),
         workers: shared.workers,
         images: shared.system.contract.images.clone(),
-        detached: shared.keep,
+        detached: shared.keep != Keep::Never,
         port: 0,
     };
     let folder = Folder::evidence(&format!("setup-{first}"));
@@ -77,26 +87,44 @@ async fn deploy(shared: &Shared, id: String, first: &str) -> Result<Deployed, Tr
         objects: &shared.objects,
         run: shared.run.as_str(),
         emitter: &shared.emitter,
-        evidence: Place { run: shared.folder.path(), folder: &folder, scenario: None },
+        collector: &shared.collector,
+        evidence: &folder,
         interrupted: &shared.interrupted,
     };
-    order.deploy(wanted).await
+    let id = wanted.id.clone();
+    let deployed = order.deploy(wanted).await;
+    if deployed.is_err() && shared.keep != Keep::Never && shared.provider.ids().is_ok_and(|ids| ids.contains(&id)) {
+        let why = format!("kept by run {}: the system could not be set up on it", shared.run);
+        let noted = kept::note(&shared.state_dir, &id, &why).err().map(|trouble| format!("; {trouble}"));
+        let text =
+            format!("cluster {id} is {why}; end it with `gauntlet cluster down {id}`{}", noted.unwrap_or_default());
+        shared.emitter.emit(Event::Note { scenario: None, text });
+    }
+    deployed
 }
 
-/// Takes a cluster down, or leaves it where it is to be kept.
-async fn retire(shared: &Shared, deployed: &Deployed) {
+/// Takes a cluster down, or leaves it where it is to be kept. `found` is what did not pass on it.
+async fn retire(shared: &Shared, deployed: &Deployed, found: Option<&str>) {
     let cluster = deployed.cluster.as_ref();
-    if shared.keep {
-        let text = format!(
-            "cluster {} is kept; reach it with KUBECONFIG={} and end it with `gauntlet cluster down {}`",
-            cluster.id(),
-            cluster.access().kubeconfig.display(),
-            cluster.id()
-        );
-        shared.emitter.emit(Event::Note { scenario: None, text });
+    if shared.keep.keeps(found.is_none()) {
+        let why = format!("kept by run {}: {}", shared.run, found.unwrap_or("--keep was given"));
+        kept(shared, cluster, &why);
     } else if !setup::tear_down(&Stages { emitter: &shared.emitter }, cluster).await {
         shared.left_something();
     }
+}
+
+/// Says that a cluster stays, to who reads now and to who finds it later.
+fn kept(shared: &Shared, cluster: &dyn Cluster, why: &str) {
+    let (id, kubeconfig) = (cluster.id(), cluster.access().kubeconfig.display());
+    if let Err(trouble) =
+        kept::note(&shared.state_dir, id, &format!("{why}; report {}", shared.folder.path().display()))
+    {
+        shared.emitter.emit(Event::Note { scenario: None, text: trouble.to_string() });
+    }
+    let end = cluster.ended_by();
+    let text = format!("cluster {id} is {why}; reach it with KUBECONFIG={kubeconfig} and end it with `{end}`");
+    shared.emitter.emit(Event::Note { scenario: None, text });
 }
 
 /// Runs one scenario. Returns the cluster when another may use it.
@@ -124,25 +152,33 @@ async fn run_on(shared: &Shared, planned: &Planned, mut deployed: Deployed) -> O
     deployed.used = true;
     let recorder = Recorder::start(&shared.emitter, deployed.cluster.access(), deployed.view.clone(), Some(&name));
     let result = attempt(shared, planned, &lab).await;
+    if result.is_err() && !shared.interrupted.is_cancelled() && has_open_faults(shared, &deployed) {
+        lab.while_it_lasts().await;
+    }
     let unhealed = heal_all(&shared.journal, deployed.cluster.as_ref()).await;
     drop(recorder);
     let observations = lab.observations.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let verdict = verdict(result, &unhealed, &observations);
     let clean = matches!(verdict, Verdict::Passed(_));
-    let evidence = if clean || shared.interrupted.is_cancelled() {
+    let evidence = if (clean && !shared.evidence.all) || shared.interrupted.is_cancelled() {
         None
     } else {
-        let relative = Folder::evidence(&name);
-        let place = Place { run: shared.folder.path(), folder: &relative, scenario: Some(&name) };
-        let _ = setup::collect(&shared.emitter, deployed.cluster.as_ref(), &shared.system, place).await;
-        Some(relative.display().to_string())
+        let folder = Folder::evidence(&name);
+        shared.collector.collect(deployed.cluster.as_ref(), &folder, Some(&name)).await;
+        Some(folder.display().to_string())
     };
+    let word = verdict.word();
     finish(shared, planned, verdict, observations, elapsed_ms(started), evidence);
     if clean {
         return Some(deployed);
     }
-    retire(shared, &deployed).await;
+    retire(shared, &deployed, Some(&format!("{name} {word}"))).await;
     None
+}
+
+fn has_open_faults(shared: &Shared, deployed: &Deployed) -> bool {
+    let open = shared.journal.still_open().unwrap_or_default();
+    open.iter().any(|entry| entry.cluster == deployed.cluster.id())
 }
 
 fn lab(shared: &Shared, planned: &Planned, deployed: &Deployed) -> Lab {
@@ -158,6 +194,8 @@ fn lab(shared: &Shared, planned: &Planned, deployed: &Deployed) -> Lab {
             progress: Arc::new(progress),
         },
         emitter: shared.emitter.clone(),
+        redactor: shared.collector.redactor().clone(),
+        collector: shared.collector.clone(),
         observations: Arc::new(Mutex::new(Observations::default())),
         seed: shared.seed.derive(&name),
         folder: shared.folder.scenario(&name),

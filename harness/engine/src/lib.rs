@@ -2,7 +2,8 @@
 //!
 //! - [`scenario`]: what a scenario is; [`lab`]: what it works with
 //! - [`bus`]: events to disk and to their consumers, in one order
-//! - [`excerpt`]: what events tell of files of evidence
+//! - [`evidence`]: when evidence is collected; [`excerpt`]: what events tell of its files
+//! - [`kept`]: why a cluster is still there
 //! - [`folder`]: the run's folder of reports, and its record for `gauntlet clean`
 //! - [`plan`]: which scenarios run, and which are skipped and why
 //! - [`setup`]: from an overlay to a system in its steady state
@@ -13,8 +14,10 @@
 
 pub mod bus;
 pub mod clean;
+pub mod evidence;
 mod excerpt;
 pub mod folder;
+pub mod kept;
 pub mod lab;
 pub mod lane;
 pub mod plan;

@@ -1,15 +1,19 @@
 //! One run from its contract to its last event.
 
 use crate::bus::{Bus, Emitter};
+use crate::evidence::{self, Collector};
 use crate::folder::{Folder, RunRecord};
+use crate::kept::Keep;
 use crate::lane;
 use crate::plan::Planned;
 use crate::setup::{Stages, System, elapsed_ms};
 use gauntlet_chaos::Journal;
 use gauntlet_cluster::Provider;
+use gauntlet_core::Contract;
 use gauntlet_core::contract::model::Promise;
+use gauntlet_core::contract::prerequisites::SecretValue;
 use gauntlet_core::event::{Consumer, Event, Promised, RunHeader, Stage};
-use gauntlet_core::{ExitCode, RunId, Seed, Trouble, Verdict};
+use gauntlet_core::{ExitCode, Redactor, RunId, Seed, Trouble, Verdict};
 use serde_json::Value;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
@@ -28,13 +32,16 @@ pub struct Options {
     pub parallel: usize,
     /// Nodes for the system on each cluster.
     pub workers: u8,
-    /// Clusters stay when the run ends.
-    pub keep: bool,
+    /// Clusters that stay when the run ends.
+    pub keep: Keep,
+    /// Nothing more is begun once something did not pass.
+    pub until_fail: bool,
     pub folder: Folder,
     pub state_dir: PathBuf,
     pub versions: BTreeMap<String, String>,
     /// The command that runs all this again, without the names of scenarios.
     pub again: String,
+    pub evidence: evidence::Wanted,
 }
 
 /// What lanes share.
@@ -44,11 +51,15 @@ pub(crate) struct Shared {
     pub provider: Arc<dyn Provider>,
     pub seed: Seed,
     pub workers: u8,
-    pub keep: bool,
+    pub keep: Keep,
+    pub until_fail: bool,
+    pub state_dir: PathBuf,
     pub folder: Folder,
     pub again: String,
     pub objects: Vec<Value>,
     pub emitter: Emitter,
+    pub collector: Collector,
+    pub evidence: evidence::Wanted,
     pub journal: Arc<Journal>,
     pub interrupted: CancellationToken,
     state: Mutex<State>,
@@ -78,6 +89,13 @@ impl Shared {
             return Some("interrupted before it started".to_owned());
         }
         self.state().trouble.as_ref().map(|trouble| format!("the system could not be set up: {trouble}"))
+    }
+
+    /// Why nothing more is begun although everything could go on.
+    pub fn enough(&self) -> Option<String> {
+        let open = |verdict: &Verdict| matches!(verdict, Verdict::Failed { .. } | Verdict::Inconclusive { .. });
+        let found = self.until_fail && self.state().verdicts.iter().any(open);
+        found.then(|| "something did not pass, which is what was waited for".to_owned())
     }
 
     pub fn applies(&self, planned: &Planned) -> Result<(), String> {
@@ -116,11 +134,13 @@ pub async fn run(
     interrupted: CancellationToken,
 ) -> Result<ExitCode, Trouble> {
     let started = Instant::now();
-    let record = RunRecord::create(&options.state_dir, &options.run, &options.provider.key(), options.keep)?;
-    let bus = Bus::start(&options.folder.events(), consumers)?;
+    let record =
+        RunRecord::create(&options.state_dir, &options.run, &options.provider.key(), options.keep == Keep::Always)?;
+    let redactor = Redactor::sparing(public(&options.system.contract));
+    let bus = Bus::start(&options.folder.events(), consumers, redactor.clone())?;
     let emitter = bus.emitter();
     emitter.emit(Event::RunStarted(header(&options)));
-    let exit = conduct(options, &emitter, record.journal.clone(), interrupted.clone()).await;
+    let exit = conduct(options, &emitter, redactor, record.journal.clone(), interrupted.clone()).await;
     if interrupted.is_cancelled() {
         emitter.emit(Event::Interrupted);
     }
@@ -143,10 +163,37 @@ fn header(options: &Options) -> RunHeader {
         overlay: options.system.overlay.clone(),
         provider: options.provider.name().to_owned(),
         versions: options.versions.clone(),
-        scenarios: options.scenarios.iter().map(Planned::name).collect(),
+        // How often they will run until something fails, nobody knows.
+        scenarios: options
+            .scenarios
+            .iter()
+            .filter(|p| !options.until_fail || p.round == 1)
+            .map(Planned::name)
+            .collect(),
         again: options.again.clone(),
         promises: options.system.contract.promises.iter().map(promised).collect(),
     }
+}
+
+/// What a Secret may hold and is none: names, without which no report could be read, and values of which the contract says
+/// so.
+fn public(contract: &Contract) -> Vec<String> {
+    let workloads = contract.workloads.iter().flat_map(|workload| {
+        let name = Some(workload.name.value.clone());
+        [name, workload.service.clone(), workload.container.clone()].into_iter().flatten()
+    });
+    let namespaces = contract.prerequisites.namespaces.iter().map(|namespace| namespace.value.clone());
+    let endpoints = contract.stores.iter().flat_map(|store| &store.endpoints).flat_map(|endpoint| {
+        let host = endpoint.value.split(':').next().unwrap_or_default();
+        [endpoint.value.clone(), host.to_owned()]
+    });
+    let values = contract.prerequisites.secrets.iter().flat_map(|secret| secret.values.values());
+    let literals = values.filter_map(|value| match value {
+        SecretValue::Literal(text) => Some(text.clone()),
+        SecretValue::RandomHex(_) => None,
+    });
+    let all = workloads.chain(namespaces).chain(endpoints).chain(literals);
+    all.chain([contract.name.value.clone()]).collect()
 }
 
 fn promised(promise: &Promise) -> Promised {
@@ -156,6 +203,7 @@ fn promised(promise: &Promise) -> Promised {
 async fn conduct(
     options: Options,
     emitter: &Emitter,
+    redactor: Redactor,
     journal: Arc<Journal>,
     interrupted: CancellationToken,
 ) -> ExitCode {
@@ -168,6 +216,10 @@ async fn conduct(
         }
         Err(trouble) => (vec![], Some(trouble)),
     };
+    redactor.learn(&objects);
+    let folder = options.folder.path().to_owned();
+    let collector = Collector::new(emitter.clone(), redactor, options.system.clone(), folder, options.evidence.bounds);
+    collector.system(&objects);
     let lanes = options.parallel.clamp(1, options.scenarios.len().max(1));
     let shared = Arc::new(Shared {
         run: options.run,
@@ -176,10 +228,14 @@ async fn conduct(
         seed: options.seed,
         workers: options.workers,
         keep: options.keep,
+        until_fail: options.until_fail,
+        state_dir: options.state_dir,
         folder: options.folder,
         again: options.again,
         objects,
         emitter: emitter.clone(),
+        collector,
+        evidence: options.evidence,
         journal,
         interrupted,
         state: Mutex::new(State { queue: options.scenarios.into(), trouble, ..State::default() }),

@@ -1,17 +1,17 @@
 //! From an overlay to a system in its steady state on a cluster of its own.
 
 use crate::bus::Emitter;
-use crate::excerpt;
+use crate::evidence::{self, Collector};
 use crate::lab::Told;
+use gauntlet_cluster::evidence::{last_words, learn_secrets};
 use gauntlet_cluster::provider::Wanted;
 use gauntlet_cluster::render::Rendered;
 use gauntlet_cluster::view::View;
-use gauntlet_cluster::{Cluster, Provider, apply, evidence, prerequisites, ready, render};
+use gauntlet_cluster::{Access, Cluster, Provider, apply, prerequisites, ready, render};
 use gauntlet_core::contract::Deployment;
 use gauntlet_core::event::{Event, Stage};
 use gauntlet_core::{Contract, Trouble};
 use serde_json::Value;
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -102,8 +102,9 @@ pub struct Order<'a> {
     pub objects: &'a [Value],
     pub run: &'a str,
     pub emitter: &'a Emitter,
-    /// Where evidence goes when something fails after the cluster is up.
-    pub evidence: Place<'a>,
+    pub collector: &'a Collector,
+    /// Where evidence goes when something fails after the cluster is up, relative to the run's folder.
+    pub evidence: &'a Path,
     pub interrupted: &'a CancellationToken,
 }
 
@@ -128,98 +129,53 @@ impl Order<'_> {
         });
         let view = Arc::new(View::of(cluster.access()));
         let installed = tokio::select! {
-            installed = install(&stages, cluster.as_ref(), &view, self.system, self.objects, self.run) => installed,
+            installed = self.install(&stages, cluster.as_ref(), &view) => installed,
             () = self.interrupted.cancelled() => Err(Trouble::harness("interrupted")),
         };
         let Err(trouble) = installed else { return Ok(Deployed { cluster, view, used: false }) };
         if !self.interrupted.is_cancelled() {
-            let _ = collect(self.emitter, cluster.as_ref(), self.system, self.evidence).await;
+            self.collector.collect(cluster.as_ref(), self.evidence, None).await;
         }
         if !keep {
             tear_down(&stages, cluster.as_ref()).await;
         }
         Err(trouble)
     }
-}
 
-async fn install(
-    stages: &Stages<'_>,
-    cluster: &dyn Cluster,
-    view: &View,
-    system: &System,
-    objects: &[Value],
-    run: &str,
-) -> Result<(), Trouble> {
-    let deployment = system.known_deployment()?;
-    let told = Told { emitter: stages.emitter.clone(), scenario: None };
-    let access = cluster.access();
-    let first = prerequisites::create(access, run, deployment, &system.folder, &told);
-    stages.stage(Stage::Prerequisites, "namespaces, kinds, certificates, secrets", first).await?;
-    let apply = apply::apply(access, run, objects.to_vec());
-    stages.stage(Stage::Apply, format!("{} objects", objects.len()), apply).await?;
-    let within = system.contract.steady_state.within;
-    let steady = async {
+    async fn install(&self, stages: &Stages<'_>, cluster: &dyn Cluster, view: &View) -> Result<(), Trouble> {
+        let deployment = self.system.known_deployment()?;
+        let told = Told { emitter: stages.emitter.clone(), scenario: None };
+        let access = cluster.access();
+        let first = prerequisites::create(access, self.run, deployment, &self.system.folder, &told);
+        stages.stage(Stage::Prerequisites, "namespaces, kinds, certificates, secrets", first).await?;
+        let namespaces = evidence::namespaces(self.system);
+        // Before anything of the system can say one of them aloud.
+        learn_secrets(access, self.collector.redactor(), &namespaces).await.map_err(Trouble::harness)?;
+        let apply = apply::apply(access, self.run, self.objects.to_vec());
+        stages.stage(Stage::Apply, format!("{} objects", self.objects.len()), apply).await?;
+        let within = self.system.contract.steady_state.within;
+        stages.stage(Stage::SteadyState, format!("within {within}"), self.steady(access, view, &told)).await?;
+        learn_secrets(access, self.collector.redactor(), &namespaces).await.map_err(Trouble::harness)
+    }
+
+    async fn steady(&self, access: &Access, view: &View, told: &Told) -> Result<(), Trouble> {
+        let deployment = self.system.known_deployment()?;
         let condition = |snapshot: &gauntlet_cluster::view::Snapshot| match ready::lacking(deployment, snapshot) {
             lacking if lacking.is_empty() => Ok(()),
             lacking => Err(lacking.join("; ")),
         };
-        let waited = view.until("the steady state", within.0, &told, condition).await;
+        let waited = view.until("the steady state", self.system.contract.steady_state.within.0, told, condition).await;
         match waited {
             Ok(()) => Ok(()),
             Err(trouble) => {
-                let words = evidence::last_words(access, &view.snapshot().pods, 5).await;
+                let words = last_words(access, &view.snapshot().pods, 5).await;
                 Err(words.into_iter().fold(trouble, |mut trouble, words| {
                     trouble.message = format!("{}\n  {words}", trouble.message);
                     trouble
                 }))
             }
         }
-    };
-    stages.stage(Stage::SteadyState, format!("within {within}"), steady).await
-}
-
-/// Where evidence goes, and whose it is.
-#[derive(Clone, Copy)]
-pub struct Place<'a> {
-    /// The run's folder.
-    pub run: &'a Path,
-    /// Relative to the run's folder.
-    pub folder: &'a Path,
-    pub scenario: Option<&'a str>,
-}
-
-/// Collects evidence; what could not be had is a note.
-pub(crate) async fn collect(
-    emitter: &Emitter,
-    cluster: &dyn Cluster,
-    system: &System,
-    place: Place<'_>,
-) -> Result<(), Trouble> {
-    let stages = Stages { emitter };
-    let folder = &place.run.join(place.folder);
-    let work = async {
-        let mut namespaces: BTreeSet<String> =
-            system.contract.prerequisites.namespaces.iter().map(|namespace| namespace.value.clone()).collect();
-        let ours = evidence::namespaces_of_runs(cluster.access()).await;
-        let mut problems: Vec<String> = ours.as_ref().err().cloned().into_iter().collect();
-        namespaces.extend(ours.unwrap_or_default());
-        problems.extend(evidence::collect(cluster.access(), &namespaces, folder).await);
-        if let Some(log) = cluster.log().await
-            && let Err(error) = std::fs::write(folder.join("cluster.log"), log)
-        {
-            problems.push(format!("cannot write the cluster's log: {error}"));
-        }
-        let scenario = place.scenario.map(str::to_owned);
-        for file in excerpt::files(place.run, place.folder) {
-            emitter.emit(Event::EvidenceCollected { scenario: scenario.clone(), file });
-        }
-        for problem in problems {
-            let scenario = scenario.clone();
-            emitter.emit(Event::Note { scenario, text: format!("evidence is incomplete: {problem}") });
-        }
-        Ok(())
-    };
-    stages.stage(Stage::Evidence, place.folder.display().to_string(), work).await
+    }
 }
 
 /// Takes a cluster down; trouble is told to the events. Whether nothing is left.
