@@ -68,5 +68,8 @@ function reveal(file, n) {
 
 document.querySelectorAll("button.copy").forEach(copyable);
 document.querySelectorAll(".evidence").forEach(searchable);
-const Gauntlet = { timelines: [...document.querySelectorAll(".timeline")].map((host, n) => new Timeline(host, n)) };
+const Gauntlet = {
+  matrices: [...document.querySelectorAll(".reach")].map((host) => new ReachGrid(host)),
+  timelines: [...document.querySelectorAll(".timeline")].map((host, n) => new Timeline(host, n)),
+};
 document.documentElement.dataset.ready = "yes";

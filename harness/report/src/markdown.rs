@@ -1,5 +1,6 @@
 //! The verdicts as Markdown, for the job pages of CI systems: what was broken first, then a table.
 
+use crate::repeats;
 use crate::summary::{ScenarioOutcome, Summary};
 use crate::table::number;
 use gauntlet_core::event::{Consumer, Record};
@@ -66,16 +67,32 @@ pub fn render(summary: &Summary) -> String {
     for name in summary.unjudged() {
         let _ = writeln!(text, "| {} | no verdict | | the run ended before |", escaped(name));
     }
+    for one in repeats::of(summary) {
+        let _ = writeln!(text, "\n**{}**: {}", escaped(&one.scenario), one.rate());
+    }
     let open =
         summary.outcomes.iter().filter(|o| matches!(o.verdict, Verdict::Failed { .. } | Verdict::Inconclusive { .. }));
     for outcome in open {
         let _ =
             writeln!(text, "\n{} again:\n```\n{}\n```", escaped(&outcome.scenario), outcome.again.replace("```", ""));
     }
+    text.push_str(&times(summary));
     if let Some(header) = header {
         let _ = writeln!(text, "\nRun `{}`, seed {}.", header.run, header.seed);
     }
     text
+}
+
+fn times(summary: &Summary) -> String {
+    let all = summary.times.in_all();
+    if all.is_empty() {
+        return String::new();
+    }
+    let rows: String =
+        all.iter().map(|(what, ms)| format!("| {what} | {} |\n", Span(Duration::from_millis(*ms)))).collect();
+    format!(
+        "\n<details><summary>Where the time went</summary>\n\n| on all clusters together | took |\n|---|---|\n{rows}\n</details>\n"
+    )
 }
 
 fn counts(summary: &Summary) -> String {

@@ -1,5 +1,6 @@
 //! Events folded into what a report says of a run.
 
+use crate::times::Times;
 use gauntlet_core::event::{Event, Record, RunHeader, Stage};
 use gauntlet_core::{ExitCode, Observations, Verdict};
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ pub struct Summary {
     pub troubles: Vec<StageTrouble>,
     pub interrupted: bool,
     pub finished: Option<Finished>,
+    pub times: Times,
     /// Evidence of scenarios that have not finished yet.
     files: BTreeMap<String, Vec<String>>,
 }
@@ -51,6 +53,7 @@ impl Summary {
     }
 
     pub fn add(&mut self, record: &Record) {
+        self.times.add(record);
         match &record.event {
             Event::RunStarted(header) => {
                 self.header = Some(header.clone());

@@ -1,11 +1,15 @@
 //! The verdicts of a run as a person reads them.
 
+use crate::repeats::{self, Repeated};
 use crate::summary::{ScenarioOutcome, Summary};
 use gauntlet_core::Verdict;
 use gauntlet_core::span::Span;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
+
+/// How many of the things that took longest are told.
+const TOLD: usize = 6;
 
 /// The final table, what was found, and where the rest is. `colour` marks the verdicts.
 pub fn render(summary: &Summary, folder: &Path, colour: bool) -> String {
@@ -35,9 +39,21 @@ pub fn render(summary: &Summary, folder: &Path, colour: bool) -> String {
     if summary.interrupted {
         text.push_str("interrupted\n");
     }
+    for repeated in repeats::of(summary) {
+        let _ = write!(text, "{}", rounds(&repeated));
+    }
+    let times: Vec<String> = summary.times.in_all().into_iter().take(TOLD).map(|(what, ms)| spent(what, ms)).collect();
+    if !times.is_empty() {
+        let _ = writeln!(text, "time went to: {}", times.join(", "));
+    }
     let seed = summary.header.as_ref().map_or(String::new(), |header| format!("seed {}, ", header.seed));
     let _ = writeln!(text, "{seed}report: {}", folder.display());
     text
+}
+
+fn spent(what: &str, ms: u64) -> String {
+    // Whole seconds: nobody compares these.
+    format!("{what} {}", Span(Duration::from_secs(ms.div_ceil(1000))))
 }
 
 fn line(text: &mut String, outcome: &ScenarioOutcome, width: usize, colour: bool) {
@@ -56,6 +72,24 @@ fn line(text: &mut String, outcome: &ScenarioOutcome, width: usize, colour: bool
         }
         let _ = writeln!(text, "      again: {}", outcome.again);
     }
+}
+
+/// How often a scenario passed; where its rounds differ, what each of them came to.
+fn rounds(repeated: &Repeated) -> String {
+    let mut text = format!("{}: {}\n", repeated.scenario, repeated.rate());
+    if !repeated.differs() {
+        return text;
+    }
+    for round in &repeated.rounds {
+        let measured = repeated.figures.iter().zip(&round.figures).filter(|(_, value)| !value.is_empty());
+        let measured: Vec<String> = measured.map(|(name, value)| format!("{name} {value}")).collect();
+        let found =
+            round.found.iter().map(|found| printable(found).replace('\n', " ")).collect::<Vec<String>>().join("; ");
+        let line =
+            format!("    {:12} {:12} {:>7}  {}  {found}", round.name, round.verdict, round.took, measured.join(", "));
+        let _ = writeln!(text, "{}", line.trim_end());
+    }
+    text
 }
 
 fn figures(outcome: &ScenarioOutcome) -> String {
@@ -106,6 +140,15 @@ mod tests {
         ] {
             assert!(text.contains(expected), "{expected:?} is not in\n{text}");
         }
+    }
+
+    #[test]
+    fn rounds_that_differ_stand_side_by_side_below_their_rate() {
+        let text = render(&crate::repeats::tests::rounds(), Path::new("r"), false);
+        let rate = text.find("a: 2 of 3 passed: 67 %, between 21 and 94 % at 95 % confidence").unwrap();
+        let failed =
+            text.find("    a#2          failed          1m1s  failover time 9.1 s  a replica takes over").unwrap();
+        assert!(rate < failed, "{text}");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use gauntlet_core::event::{Consumer, Event, Record};
 use gauntlet_core::span::Span;
 use gauntlet_core::{Evidence, Outcome};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::io::{ErrorKind, Write as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -101,10 +102,13 @@ impl Consumer for Terminal {
         let table = table::render(&self.summary, &self.folder, self.style.colour);
         if self.table_on_error {
             eprintln!("\n{}", table.trim_end());
-        } else {
-            println!("\n{}", table.trim_end());
+            return Ok(());
         }
-        Ok(())
+        match writeln!(std::io::stdout(), "\n{}", table.trim_end()) {
+            // Who stops reading wants no more.
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(format!("cannot write the verdicts: {error}")),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -1,10 +1,11 @@
 //! What the page brings along: styles, scripts, and the chart library, whose origin `assets/uplot/README.md` tells.
 
-pub const STYLE: &str = include_str!("../../assets/page.css");
+pub const STYLE: &str = concat!(include_str!("../../assets/page.css"), include_str!("../../assets/matrix.css"));
 pub const SCRIPT: &str = concat!(
     include_str!("../../assets/lanes.js"),
     include_str!("../../assets/charts.js"),
     include_str!("../../assets/timeline.js"),
+    include_str!("../../assets/matrix.js"),
     include_str!("../../assets/page.js")
 );
 pub const UPLOT_STYLE: &str = include_str!("../../assets/uplot/uPlot.min.css");

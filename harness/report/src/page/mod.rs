@@ -2,10 +2,12 @@
 //!
 //! - [`story`]: events sorted by scenario
 //! - [`timeline`]: what the charts draw, as data
+//! - [`matrix`]: who may reach whom and who did, as a grid
 //! - [`view`], [`scenario`]: what the template shows, in words
 //! - [`assets`]: styles and scripts that the file brings along
 
 mod assets;
+mod matrix;
 mod scenario;
 mod story;
 mod timeline;
@@ -45,6 +47,12 @@ impl Consumer for Writer {
 pub fn render(records: &[Record]) -> Result<String, String> {
     let page = view::Page::of(&story::Run::of(records));
     page.render().map_err(|error| format!("cannot write the page: {error}"))
+}
+
+/// As JSON that can stand in a script element: nothing in it can end the element.
+fn embedded(data: &impl serde::Serialize) -> String {
+    let json = serde_json::to_string(data).unwrap_or_else(|_| "null".to_owned());
+    json.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
 }
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
 //! What the template shows of one scenario.
 
+use super::matrix::MatrixView;
 use super::story::{Run, Story};
 use super::timeline::{self, Timeline};
 use super::view::{anchor, duration, sentence};
 use crate::summary::ScenarioOutcome;
 use crate::table::number;
 use chrono::DateTime;
-use gauntlet_core::matrix::{Cell, Matrix};
 use gauntlet_core::timeline::{EvidenceFile, Violation};
 use gauntlet_core::{Check, Evidence, FaultEvidence, Figure, Observations, Outcome, Verdict};
 
@@ -80,23 +80,6 @@ pub struct OperationRow {
     pub after: bool,
 }
 
-/// Who may reach whom, and who did: what differs, and all the rest.
-pub struct MatrixView {
-    pub counts: String,
-    pub differing: Vec<CellRow>,
-    pub others: Vec<CellRow>,
-}
-
-pub struct CellRow {
-    pub word: &'static str,
-    pub mark: &'static str,
-    pub place: String,
-    pub expected: String,
-    pub seen: String,
-    pub detail: String,
-    pub policies: Vec<String>,
-}
-
 pub struct FileView {
     pub path: String,
     /// The path as a link.
@@ -139,7 +122,7 @@ fn scenario(run: &Run, name: &str, outcome: Option<&ScenarioOutcome>) -> Scenari
         timeline: timeline(run, story, &observations.checks),
         totals: timeline::totals(&story.series),
         moments: story.violations.iter().map(|violation| moment(story, violation)).collect(),
-        matrices: story.matrices.iter().map(matrix).collect(),
+        matrices: story.matrices.iter().map(MatrixView::of).collect(),
         files: story.evidence.iter().map(FileView::of).collect(),
         notes: told(story, &story.notes),
         events: story
@@ -217,42 +200,6 @@ fn checks(checks: &[Check]) -> Vec<CheckView> {
         }
     };
     sorted.into_iter().map(view).collect()
-}
-
-fn matrix(matrix: &Matrix) -> MatrixView {
-    let (mut differing, others): (Vec<&Cell>, Vec<&Cell>) = matrix.cells.iter().partition(|cell| cell.differs());
-    differing.sort_by_key(|cell| cell.outcome != Some(Outcome::Broken));
-    let tally = matrix.tally();
-    MatrixView {
-        counts: format!(
-            "{} cells: {} as expected, {} broken, {} could not be told, {} left open by the document",
-            matrix.cells.len(),
-            tally.held,
-            tally.broken,
-            tally.unknown,
-            tally.open
-        ),
-        differing: differing.into_iter().map(cell).collect(),
-        others: others.into_iter().map(cell).collect(),
-    }
-}
-
-fn cell(cell: &Cell) -> CellRow {
-    let (word, mark) = match cell.outcome {
-        Some(Outcome::Held) => ("held", "held"),
-        Some(Outcome::Broken) => ("broken", "broken"),
-        Some(Outcome::Unknown) => ("unknown", "cannot tell"),
-        None => ("open", "left open"),
-    };
-    CellRow {
-        word,
-        mark,
-        place: cell.place(),
-        expected: format!("{} ({})", cell.expected.word(), cell.expected.row()),
-        seen: cell.seen_words(),
-        detail: cell.detail.clone(),
-        policies: cell.policies.clone(),
-    }
 }
 
 fn fault(fault: &FaultEvidence) -> FaultView {

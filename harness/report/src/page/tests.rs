@@ -97,7 +97,8 @@ fn what_differs_in_a_matrix_stands_before_what_does_not() {
     let seen = Event::MatrixSeen { scenario: "a".into(), matrix };
     let page = page(vec![header(&["a"]), started("a"), seen, finished("a", held.judge(), held)]);
     let at = |text: &str| page.find(text).unwrap_or_else(|| panic!("{text} is not on the page"));
-    assert!(at("web → db 5432/tcp") < at("1 as expected or left open") && at("1 broken") < at("api → db 5432/tcp"));
+    let difference = at("web → db <span class=\"ports\">5432/tcp</span>");
+    assert!(at("1 broken") < difference && difference < at("<table class=\"grid\">"));
     assert!(page.contains("denied (Ingress Rules)") && page.contains("no policy selects db"));
 }
 
@@ -155,4 +156,21 @@ fn the_page_needs_nothing_from_elsewhere() {
 fn a_run_without_events_is_a_page_too() {
     assert!(render(&[]).unwrap().contains("</html>"));
     assert!(page(vec![header(&["a", "b"])]).contains("no verdict"));
+}
+
+#[test]
+fn rounds_of_a_scenario_have_a_rate_and_stand_side_by_side_where_they_differ() {
+    let (held, broken) = (observations(Outcome::Held), observations(Outcome::Broken));
+    let rounds = |second: Observations| {
+        page(vec![
+            header(&["a", "a#2"]),
+            finished("a", held.judge(), held.clone()),
+            finished("a#2", second.judge(), second),
+        ])
+    };
+    let differing = rounds(broken);
+    assert!(differing.contains("<strong>a</strong>: 1 of 2 passed"), "{}", headline(&differing));
+    assert!(differing.contains("<a href=\"#scenario-a-2\">a#2</a>"));
+    let same = rounds(held.clone());
+    assert!(same.contains("2 of 2 passed: 100 %, between 34 and 100 %") && !same.contains("class=\"rows rounds\""));
 }

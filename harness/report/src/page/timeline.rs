@@ -111,10 +111,8 @@ impl Timeline {
         }
     }
 
-    /// As JSON that can stand in a script element: nothing in it can end the element.
     pub fn to_json(&self) -> String {
-        let json = serde_json::to_string(self).unwrap_or_else(|_| "null".to_owned());
-        json.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
+        super::embedded(self)
     }
 }
 

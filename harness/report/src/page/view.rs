@@ -3,7 +3,9 @@
 use super::assets;
 use super::scenario::{self, FileView, Scenario};
 use super::story::Run;
+use crate::repeats::{self, Repeated, Round};
 use crate::summary::{ScenarioOutcome, Summary};
+use crate::times::PHASES;
 use askama::Template;
 use chrono::DateTime;
 use gauntlet_core::span::Span;
@@ -24,6 +26,9 @@ pub struct Page {
     scenarios: Vec<Scenario>,
     facts: Vec<(String, String)>,
     stages: Vec<(String, String, String)>,
+    phases: Vec<&'static str>,
+    times: Vec<TimesRow>,
+    repeats: Vec<RepeatView>,
     notes: Vec<String>,
     setup_files: Vec<FileView>,
     style: &'static str,
@@ -57,6 +62,23 @@ struct PromiseRow {
     scenarios: Vec<(String, String)>,
 }
 
+/// A scenario that ran several times.
+struct RepeatView {
+    name: String,
+    rate: String,
+    figures: Vec<String>,
+    /// Where they differ: anchor and round.
+    rounds: Vec<(String, Round)>,
+}
+
+/// What a scenario spent in each phase, and on the whole.
+struct TimesRow {
+    name: String,
+    anchor: String,
+    phases: Vec<String>,
+    took: String,
+}
+
 impl Page {
     pub fn of(run: &Run) -> Self {
         let summary = &run.summary;
@@ -78,6 +100,9 @@ impl Page {
             scenarios,
             facts: facts(run),
             stages: run.stages.iter().map(stage).collect(),
+            phases: PHASES.iter().map(|phase| phase.title()).collect(),
+            repeats: repeats::of(summary).into_iter().map(repeat).collect(),
+            times: summary.outcomes.iter().map(|outcome| times(summary, outcome)).collect(),
             notes: run.notes.iter().map(|(_, text)| text.clone()).collect(),
             setup_files: run.evidence.iter().map(FileView::of).collect(),
             run: name,
@@ -92,6 +117,27 @@ impl Page {
 fn stage((stage, detail, took): &(gauntlet_core::event::Stage, String, Option<u64>)) -> (String, String, String) {
     let took = took.map_or("did not finish".to_owned(), duration);
     (stage.title().to_owned(), detail.clone(), took)
+}
+
+fn repeat(repeated: Repeated) -> RepeatView {
+    let (rate, differs) = (repeated.rate(), repeated.differs());
+    let rounds = if differs { repeated.rounds } else { vec![] };
+    RepeatView {
+        name: repeated.scenario,
+        rate,
+        figures: repeated.figures,
+        rounds: rounds.into_iter().map(|round| (anchor(&round.name), round)).collect(),
+    }
+}
+
+fn times(summary: &Summary, outcome: &ScenarioOutcome) -> TimesRow {
+    let spent = |phase| summary.times.of(&outcome.scenario, phase).map_or("–".to_owned(), duration);
+    TimesRow {
+        name: outcome.scenario.clone(),
+        anchor: anchor(&outcome.scenario),
+        phases: PHASES.into_iter().map(spent).collect(),
+        took: duration(outcome.took_ms),
+    }
 }
 
 pub fn duration(ms: u64) -> String {
