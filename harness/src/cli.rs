@@ -1,7 +1,7 @@
 //! The command line.
 
-use clap::{Args, Parser, Subcommand};
-use gauntlet_cluster::images::AGENT_IMAGE;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use gauntlet_engine::evidence::DEFAULT_MIB;
 use std::path::PathBuf;
 
 /// Deploys a system on a cluster, breaks it on purpose, and says honestly whether it held.
@@ -32,7 +32,7 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// List scenarios and systems
     List(ListArgs),
-    /// Start, stop and list embedded clusters
+    /// Start embedded clusters; stop and list clusters on this machine
     #[command(subcommand)]
     Cluster(ClusterCommand),
     /// Heal and remove what dead runs and clusters left
@@ -41,6 +41,10 @@ pub enum Command {
     Doctor(SystemArgs),
     /// Show a run again and write its reports again from its events
     Report(ReportArgs),
+    /// Compare two runs: verdicts, what was broken, figures, and where the time went
+    ///
+    /// Exits with 1 where something passed in the first and did not in the second.
+    Diff(DiffArgs),
 }
 
 #[derive(Debug, Args)]
@@ -87,9 +91,13 @@ pub struct RunArgs {
     #[arg(long)]
     pub allow_node_faults: bool,
 
-    /// Of an existing cluster: the image of this program, for clients and stand-ins
-    #[arg(long, default_value = AGENT_IMAGE, value_name = "IMAGE")]
-    pub agent_image: String,
+    /// The image of this program, for clients and stand-ins. An existing cluster pulls gauntlet/agent:latest by default;
+    /// for clusters of kind it is built from this program
+    #[arg(long, value_name = "IMAGE")]
+    pub agent_image: Option<String>,
+
+    #[command(flatten)]
+    pub kind: KindArgs,
 
     /// Nodes for the system on each cluster
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=50), value_name = "N")]
@@ -99,17 +107,31 @@ pub struct RunArgs {
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
 
-    /// Clusters at once
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=16), value_name = "N")]
-    pub parallel: u16,
+    /// Clusters at once; by default one for each of the machine's cores, eight at the most, and one where the cluster
+    /// exists already
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=16), value_name = "N")]
+    pub parallel: Option<u16>,
 
-    /// Run everything this often
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000), value_name = "N")]
-    pub repeat: u32,
+    /// Run everything this often; the report says how often each scenario passed, and how sure that is
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1000), value_name = "N")]
+    pub repeat: Option<u32>,
 
-    /// Leave the clusters running when the run ends
+    /// Run everything again and again until something does not pass, 1000 times at the most or as --repeat says
     #[arg(long)]
-    pub keep: bool,
+    pub until_fail: bool,
+
+    /// Leave clusters running when the run ends: all of them, or with `--keep=failed` those on which something did not
+    /// pass; `gauntlet cluster list` says why they are there
+    #[arg(long, value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "all", value_name = "WHICH")]
+    pub keep: Option<Kept>,
+
+    /// Collect evidence of what did not pass, or of everything
+    #[arg(long, value_enum, default_value_t = Evidence::Failed, value_name = "WHICH")]
+    pub evidence: Evidence,
+
+    /// How much evidence there may be of one scenario, in MiB
+    #[arg(long, default_value_t = DEFAULT_MIB, value_name = "MIB")]
+    pub evidence_limit: usize,
 
     /// Where the folder of the run's reports is made
     #[arg(long, default_value = "reports", value_name = "DIR")]
@@ -129,18 +151,57 @@ pub struct RunArgs {
     pub no_install: bool,
 }
 
+/// Which clusters stay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Kept {
+    All,
+    /// Those on which something did not pass
+    Failed,
+}
+
+/// Of which scenarios evidence is collected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Evidence {
+    /// Of those that did not pass
+    Failed,
+    All,
+}
+
 const RUN_EXAMPLES: &str = "Examples:
   gauntlet run
   gauntlet run drain --keep             leave the cluster for a look with kubectl
   gauntlet run --exact redis.failover --repeat 10
+  gauntlet run nats --until-fail --keep=failed
   gauntlet run --events - | jq 'select(.event == \"checked\")'
   gauntlet run --mutant redis.failover/no-replicas redis.failover
+  gauntlet run --cluster kind --kubernetes 1.35
   gauntlet run --cluster kubeconfig --context staging --allow-node-faults";
+
+/// What clusters of kind are like.
+#[derive(Debug, Default, Args)]
+pub struct KindArgs {
+    /// Of clusters of kind: a configuration in kind/ (cluster, three-control-planes), or a file with one; a file decides
+    /// how many nodes there are
+    #[arg(long, value_name = "NAME|FILE")]
+    pub kind_config: Option<String>,
+
+    /// Of clusters of kind: the version of Kubernetes, for example 1.35; kind/images.yaml lists them
+    #[arg(long, value_name = "VERSION")]
+    pub kubernetes: Option<String>,
+
+    /// Of clusters of kind: load the images of this archive, as `docker save` writes it; may be given several times
+    #[arg(long, value_name = "FILE")]
+    pub image_archive: Vec<PathBuf>,
+
+    /// Of clusters of kind: the image whose libraries the agent's image is built with
+    #[arg(long, value_name = "IMAGE")]
+    pub agent_base: Option<String>,
+}
 
 /// Where clusters come from.
 #[derive(Debug, Args)]
 pub struct ClusterArgs {
-    /// Where clusters come from: embedded, or kubeconfig for one that exists already
+    /// Where clusters come from: embedded, kind for real ones in Docker, or kubeconfig for one that exists already
     #[arg(long, default_value = "embedded", value_name = "PROVIDER")]
     pub cluster: String,
 
@@ -201,6 +262,21 @@ pub struct ReportArgs {
     /// The run's id, or its folder
     #[arg(value_name = "RUN")]
     pub run: PathBuf,
+
+    /// Where the folders of runs are
+    #[arg(long, default_value = "reports", value_name = "DIR")]
+    pub report: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct DiffArgs {
+    /// The run to compare with: its id, or its folder
+    #[arg(value_name = "BEFORE")]
+    pub before: PathBuf,
+
+    /// The run to compare
+    #[arg(value_name = "AFTER")]
+    pub after: PathBuf,
 
     /// Where the folders of runs are
     #[arg(long, default_value = "reports", value_name = "DIR")]

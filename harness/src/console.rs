@@ -1,13 +1,24 @@
-//! How errors reach the person reading, and how much is logged.
+//! How words reach the person reading, and how much is logged.
 
-use gauntlet_core::Trouble;
-use std::io::IsTerminal;
+use gauntlet_core::{Redactor, Trouble};
+use std::fmt::Display;
+use std::io::{ErrorKind, IsTerminal, Write};
 
-/// Message lines, then each hint on a line of its own, on standard error.
+/// Prints a line on standard output. Who stops reading (`| head`) wants no more, and that is no trouble.
+pub fn say(line: impl Display) {
+    match writeln!(std::io::stdout(), "{line}") {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => eprintln!("error: cannot write the output: {error}"),
+        _ => {}
+    }
+}
+
+/// Message lines, then each hint on a line of its own, on standard error. Programs whose words it repeats may have said
+/// what must not be told.
 pub fn report(trouble: &Trouble) {
-    eprintln!("error: {}", trouble.message);
+    let redactor = Redactor::default();
+    eprintln!("error: {}", redactor.text(&trouble.message));
     for hint in &trouble.hints {
-        eprintln!("hint: {hint}");
+        eprintln!("hint: {}", redactor.text(hint));
     }
 }
 

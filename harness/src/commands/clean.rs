@@ -1,9 +1,11 @@
-//! `gauntlet clean`: heals what dead runs left open, then removes dead clusters, or what dead runs left on an existing one.
+//! `gauntlet clean`: heals what dead runs left open, then removes dead clusters, or what dead runs left on an
+//! existing one.
 
-use super::{Source, consent};
+use super::{Details, Source, consent};
 use crate::cli::ClusterArgs;
-use crate::console;
+use crate::console::{self, say};
 use gauntlet_cluster::provider::embedded::Embedded;
+use gauntlet_cluster::provider::kind::Kind;
 use gauntlet_cluster::provider::kubeconfig::Kubeconfig;
 use gauntlet_cluster::{host, ownership};
 use gauntlet_core::{ExitCode, Trouble};
@@ -17,20 +19,38 @@ const GONE_WITHIN: Duration = Duration::from_secs(180);
 /// # Errors
 /// The cluster cannot be reached, or nobody has agreed. What could not be cleaned is printed, and the exit code says so.
 pub async fn clean(arguments: &ClusterArgs) -> Result<ExitCode, Trouble> {
-    let cleaned = match super::source(arguments, "", true)? {
-        Source::Embedded(provider) => embedded(&provider).await,
+    let details = Details { node_faults: true, ..Details::default() };
+    let cleaned = match super::source(arguments, &details)? {
+        Source::Embedded(provider) => on_this_machine(&provider, &super::kind(&details)?).await,
+        Source::Kind(provider) => of_kind(&provider).await,
         Source::Kubeconfig(provider) => existing(&provider, arguments.yes).await?,
     };
-    cleaned.done.iter().for_each(|done| println!("{done}"));
-    cleaned.elsewhere.iter().for_each(|run| println!("{run}: clean up there with --cluster and --context"));
+    cleaned.done.iter().for_each(say);
+    cleaned.elsewhere.iter().for_each(|run| say(format!("{run}: clean up there with --cluster")));
     cleaned.troubles.iter().for_each(console::report);
     if cleaned.done.is_empty() && cleaned.troubles.is_empty() && cleaned.elsewhere.is_empty() {
-        println!("nothing to clean");
+        say("nothing to clean");
     }
     Ok(if cleaned.troubles.is_empty() { ExitCode::Passed } else { ExitCode::Inconclusive })
 }
 
-async fn embedded(provider: &Embedded) -> Cleaned {
+/// Clusters of both kinds that live here. A run that neither knows was elsewhere.
+async fn on_this_machine(embedded: &Embedded, kind: &Kind) -> Cleaned {
+    let mut cleaned = of_embedded(embedded).await;
+    let other = of_kind(kind).await;
+    cleaned.done.extend(other.done);
+    cleaned.troubles.extend(other.troubles);
+    cleaned.elsewhere.retain(|run| other.elsewhere.contains(run));
+    cleaned
+}
+
+async fn of_kind(provider: &Kind) -> Cleaned {
+    let mut cleaned = clean::clean(&provider.state_dir, provider).await;
+    clean::end_orphans(&provider.state_dir, provider, &mut cleaned).await;
+    cleaned
+}
+
+async fn of_embedded(provider: &Embedded) -> Cleaned {
     let mut cleaned = clean::clean(&provider.state_dir, provider).await;
     let (clusters, troubles) = provider.clean_dead();
     cleaned.done.extend(clusters.into_iter().map(|id| format!("removed what was left of cluster {id}")));

@@ -1,6 +1,7 @@
 //! `gauntlet doctor`: what this machine lacks, and how to get it.
 
 use crate::cli::SystemArgs;
+use crate::console::say;
 use gauntlet_cluster::host;
 use gauntlet_cluster::provider::embedded::Embedded;
 use gauntlet_cluster::{Provider, render};
@@ -14,24 +15,28 @@ pub async fn doctor(arguments: &SystemArgs) -> Result<ExitCode, Trouble> {
     let mut lacking = false;
     for program in host::programs::needed(&contract) {
         match host::programs::find(program.name) {
-            Some(path) => println!("ok       {:14} {}", program.name, path.display()),
+            Some(path) => say(format!("ok       {:14} {}", program.name, path.display())),
             None => {
                 lacking = true;
-                println!("missing  {:14} apt-get install {}", program.name, program.package);
+                say(format!("missing  {:14} apt-get install {}", program.name, program.package));
             }
         }
     }
     match render::find_renderer().await {
-        Ok(renderer) => println!("ok       {:14} {renderer}", "renderer"),
-        Err(why) => println!("note     {:14} {why}: bundled systems come rendered, others need one", "renderer"),
+        Ok(renderer) => say(format!("ok       {:14} {renderer}", "renderer")),
+        Err(why) => say(format!("note     {:14} {why}: bundled systems come rendered, others need one", "renderer")),
     }
-    match Embedded::default().check() {
-        Ok(()) => println!("ok       {:14} this machine can run embedded clusters", "cluster"),
+    match Embedded::default().check().await {
+        Ok(()) => say(format!("ok       {:14} this machine can run embedded clusters", "cluster")),
         Err(trouble) => {
             lacking = true;
-            println!("missing  {:14} {trouble}", "cluster");
-            trouble.hints.iter().for_each(|hint| println!("hint: {hint}"));
+            say(format!("missing  {:14} {trouble}", "cluster"));
+            trouble.hints.iter().for_each(|hint| say(format!("hint: {hint}")));
         }
+    }
+    match super::kind(&super::Details::default())?.check().await {
+        Ok(()) => say(format!("ok       {:14} this machine can run clusters of kind", "kind")),
+        Err(trouble) => say(format!("note     {:14} {trouble}", "kind")),
     }
     Ok(if lacking { ExitCode::Inconclusive } else { ExitCode::Passed })
 }

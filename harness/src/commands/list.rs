@@ -1,6 +1,7 @@
 //! `gauntlet list`: scenarios, whether they apply to a system, and the bundled systems.
 
 use crate::cli::ListArgs;
+use crate::console::say;
 use gauntlet_core::{ExitCode, Trouble};
 use scenarios::{registry, systems};
 
@@ -9,21 +10,21 @@ use scenarios::{registry, systems};
 pub fn list(arguments: &ListArgs) -> Result<ExitCode, Trouble> {
     let found = systems::load(&arguments.system.system)?;
     let deployment = super::deployment(&found.contract, arguments.overlay.as_deref())?;
-    println!("scenarios for {} {}:", found.contract.name.value, deployment.overlay_name);
+    say(format!("scenarios for {} {}:", found.contract.name.value, deployment.overlay_name));
     for scenario in registry::all() {
         let info = scenario.info();
-        println!("  {:20} {}", info.name, info.summary);
+        say(format!("  {:20} {}", info.name, info.summary));
         if let Err(reason) = scenario.applies(deployment) {
-            println!("  {:20} skipped: {reason}", "");
+            say(format!("  {:20} skipped: {reason}", ""));
         }
     }
-    println!("\nsystems:");
+    say("\nsystems:");
     for name in systems::names() {
         let overlays = match systems::load(&name) {
             Ok(found) => found.contract.overlays.keys().cloned().collect::<Vec<_>>().join(", "),
             Err(trouble) => trouble.message,
         };
-        println!("  {name:20} overlays: {overlays}");
+        say(format!("  {name:20} overlays: {overlays}"));
     }
     Ok(ExitCode::Passed)
 }

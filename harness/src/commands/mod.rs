@@ -3,17 +3,23 @@
 mod clean;
 mod cluster;
 mod consent;
+mod diff;
 mod doctor;
 mod list;
 mod report;
 mod run;
 
-use crate::cli::{Cli, ClusterArgs, Command};
+use crate::cli::{Cli, ClusterArgs, Command, KindArgs};
 use gauntlet_cluster::Provider;
+use gauntlet_cluster::images::AGENT_IMAGE;
 use gauntlet_cluster::provider::embedded::Embedded;
+use gauntlet_cluster::provider::kind::Kind;
+use gauntlet_cluster::provider::kind::load::Agent;
+use gauntlet_cluster::provider::kind::topology::Topology;
 use gauntlet_cluster::provider::kubeconfig::{self, Kubeconfig};
 use gauntlet_core::contract::Deployment;
 use gauntlet_core::{Contract, ExitCode, Trouble, suggest};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Runs the command that was asked for.
@@ -28,12 +34,23 @@ pub async fn dispatch(cli: Cli) -> Result<ExitCode, Trouble> {
         Command::Clean(arguments) => clean::clean(&arguments).await,
         Command::Doctor(arguments) => doctor::doctor(&arguments).await,
         Command::Report(arguments) => report::report(&arguments),
+        Command::Diff(arguments) => diff::diff(&arguments),
     }
+}
+
+/// The folder of a run that is named by its id among `reports`, or by the folder itself.
+fn run_folder(reports: &Path, run: &Path) -> Result<PathBuf, Trouble> {
+    let found = [reports.join(run), run.to_owned()].into_iter().find(|folder| folder.join("events.jsonl").is_file());
+    found.ok_or_else(|| {
+        let trouble = format!("no run `{}` with an events.jsonl is in {}", run.display(), reports.display());
+        Trouble::input(trouble).hint("give the id of a run, or its folder")
+    })
 }
 
 /// Where clusters come from, as the command line has it.
 enum Source {
     Embedded(Embedded),
+    Kind(Kind),
     Kubeconfig(Kubeconfig),
 }
 
@@ -41,35 +58,62 @@ impl Source {
     fn provider(self) -> Arc<dyn Provider> {
         match self {
             Self::Embedded(embedded) => Arc::new(embedded),
+            Self::Kind(kind) => Arc::new(kind),
             Self::Kubeconfig(kubeconfig) => Arc::new(kubeconfig),
         }
     }
 }
 
-/// Providers by name. `agent_image` and `node_faults` concern existing clusters.
-fn source(arguments: &ClusterArgs, agent_image: &str, node_faults: bool) -> Result<Source, Trouble> {
+/// What the command line says of clusters that are not embedded.
+#[derive(Default)]
+struct Details<'a> {
+    agent_image: Option<&'a str>,
+    /// Nodes of an existing cluster may be drained.
+    node_faults: bool,
+    kind: Option<&'a KindArgs>,
+}
+
+/// Providers by name.
+fn source(arguments: &ClusterArgs, details: &Details<'_>) -> Result<Source, Trouble> {
+    let file = arguments.kubeconfig.clone();
     match (arguments.cluster.as_str(), &arguments.context) {
-        ("embedded", None) => Ok(Source::Embedded(Embedded::default())),
-        ("embedded", Some(_)) => {
-            Err(Trouble::input("--context names an existing cluster, which an embedded one is not")
-                .hint("use --cluster kubeconfig with it"))
-        }
         ("kubeconfig", Some(context)) => Ok(Source::Kubeconfig(Kubeconfig {
-            file: arguments.kubeconfig.clone().unwrap_or_else(kubeconfig::default_file),
+            file: file.unwrap_or_else(kubeconfig::default_file),
             context: context.clone(),
-            node_faults,
-            agent_image: agent_image.to_owned(),
+            node_faults: details.node_faults,
+            agent_image: details.agent_image.unwrap_or(AGENT_IMAGE).to_owned(),
         })),
         ("kubeconfig", None) => Err(Trouble::input("an existing cluster is used only when its context is named")
             .hint("add --context NAME; `kubectl config get-contexts` lists them")),
-        ("kind", _) => {
-            Err(Trouble::input("clusters of the provider `kind` cannot be used yet").hint("use --cluster embedded"))
+        ("embedded" | "kind", Some(_)) => {
+            Err(Trouble::input("--context names an existing cluster, which one of our own is not")
+                .hint("use --cluster kubeconfig with it"))
         }
+        ("embedded", None) => Ok(Source::Embedded(Embedded::default())),
+        ("kind", None) => kind(details).map(Source::Kind),
         (name, _) => {
             let trouble = Trouble::input(format!("no provider of clusters is called `{name}`"));
-            Err(suggest::sentence(name, ["embedded", "kubeconfig"]).into_iter().fold(trouble, Trouble::hint))
+            Err(suggest::sentence(name, ["embedded", "kind", "kubeconfig"]).into_iter().fold(trouble, Trouble::hint))
         }
     }
+}
+
+/// Any image of a distribution with a C library that is new enough does.
+const AGENT_BASE: &str = "debian:12-slim";
+
+fn kind(details: &Details<'_>) -> Result<Kind, Trouble> {
+    let none = KindArgs::default();
+    let arguments = details.kind.unwrap_or(&none);
+    let agent = match details.agent_image {
+        Some(image) => Agent::Given(image.to_owned()),
+        // A name of its own, so that runs at once do not remove each other's; and no `latest`, which nodes would pull.
+        None => Agent::Built {
+            name: format!("gauntlet/agent:{}", uuid::Uuid::new_v4().simple()),
+            base: arguments.agent_base.clone().unwrap_or_else(|| AGENT_BASE.to_owned()),
+        },
+    };
+    let topology = Topology::choose(arguments.kind_config.as_deref(), arguments.kubernetes.as_deref())?;
+    Ok(Kind::new(gauntlet_embedded::default_state_dir(), topology, agent, arguments.image_archive.clone()))
 }
 
 /// The overlay of that name, or the default one.

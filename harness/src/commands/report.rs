@@ -1,7 +1,7 @@
 //! `gauntlet report RUN`: a run's reports again, from its events alone.
 
 use crate::cli::ReportArgs;
-use crate::console;
+use crate::console::{self, say};
 use gauntlet_core::{ExitCode, Trouble};
 use gauntlet_engine::bus;
 use gauntlet_report::{Summary, junit, page, table};
@@ -10,21 +10,12 @@ use std::path::Path;
 /// # Errors
 /// There is no such run, or its events cannot be read.
 pub fn report(arguments: &ReportArgs) -> Result<ExitCode, Trouble> {
-    let by_id = arguments.report.join(&arguments.run);
-    let folder = [&by_id, &arguments.run].into_iter().find(|folder| folder.join("events.jsonl").is_file());
-    let folder = folder.ok_or_else(|| {
-        Trouble::input(format!(
-            "no run `{}` with an events.jsonl is in {}",
-            arguments.run.display(),
-            arguments.report.display()
-        ))
-        .hint("give the id of a run, or its folder")
-    })?;
+    let folder = &super::run_folder(&arguments.report, &arguments.run)?;
     let records = bus::read(&folder.join("events.jsonl"))?;
     let summary = Summary::of(&records);
     write(&folder.join("junit.xml"), junit::render(&summary, folder))?;
     write(&folder.join("index.html"), page::render(&records))?;
-    print!("{}", table::render(&summary, folder, console::wants_colour()));
+    say(table::render(&summary, folder, console::wants_colour()).trim_end());
     Ok(ExitCode::Passed)
 }
 

@@ -1,13 +1,17 @@
 //! `gauntlet run`: checks everything that can be checked before anything is started, then leaves the rest to the engine.
 
 use super::{Source, consent};
-use crate::cli::RunArgs;
+use crate::cli::{Evidence, Kept, RunArgs};
+use crate::console::say;
 use crate::{console, interrupt};
 use gauntlet_cluster::Provider;
+use gauntlet_cluster::evidence::Bounds;
 use gauntlet_cluster::host;
 use gauntlet_core::event::Consumer;
 use gauntlet_core::{ExitCode, RunId, Seed, Selection, Trouble};
+use gauntlet_engine::evidence;
 use gauntlet_engine::folder::Folder;
+use gauntlet_engine::kept::Keep;
 use gauntlet_engine::plan::{self, Planned};
 use gauntlet_engine::setup::System;
 use gauntlet_engine::{Options, run as engine_run};
@@ -15,6 +19,7 @@ use gauntlet_report::stream::Stream;
 use gauntlet_report::terminal::{Style, Terminal};
 use gauntlet_report::{junit, markdown, page};
 use scenarios::{registry, systems};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -24,10 +29,15 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub async fn run(arguments: RunArgs, verbose: bool) -> Result<ExitCode, Trouble> {
     let planned = planned(&arguments)?;
     if arguments.list {
-        planned.iter().for_each(|planned| println!("{}: test", planned.name()));
+        planned.iter().for_each(|planned| say(format!("{}: test", planned.name())));
         return Ok(ExitCode::Passed);
     }
-    let source = super::source(&arguments.cluster, &arguments.agent_image, arguments.allow_node_faults)?;
+    let details = super::Details {
+        agent_image: arguments.agent_image.as_deref(),
+        node_faults: arguments.allow_node_faults,
+        kind: Some(&arguments.kind),
+    };
+    let source = super::source(&arguments.cluster, &details)?;
     let summary = arguments.summary.clone().map(markdown::Writer::open).transpose().map_err(Trouble::input)?;
     let system = system(&arguments)?;
     let interrupted = interrupt::token()?;
@@ -35,7 +45,7 @@ pub async fn run(arguments: RunArgs, verbose: bool) -> Result<ExitCode, Trouble>
         prepared = prepare(&arguments, &system, &source) => prepared?,
         () = interrupted.cancelled() => return Ok(ExitCode::Interrupted),
     }
-    let provider = source.provider();
+    let versions = versions(&system, &source).await?;
     let entropy = uuid::Uuid::new_v4().as_u64_pair();
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     // Sixteen bits tell apart runs of one second.
@@ -58,24 +68,54 @@ pub async fn run(arguments: RunArgs, verbose: bool) -> Result<ExitCode, Trouble>
     let options = Options {
         run: id,
         again: again(&arguments, &system, seed),
-        versions: host::programs::versions(&system.contract).await,
+        versions,
         system,
-        provider,
+        parallel: parallel(&arguments, &source),
+        provider: source.provider(),
         scenarios: planned,
         seed,
-        parallel: usize::from(arguments.parallel),
         workers: arguments.nodes,
-        keep: arguments.keep,
+        keep: keep(&arguments),
+        until_fail: arguments.until_fail,
+        evidence: evidence::Wanted {
+            all: arguments.evidence == Evidence::All,
+            bounds: Bounds::of_bytes(arguments.evidence_limit << 20),
+        },
         folder,
         state_dir: gauntlet_embedded::default_state_dir(),
     };
     engine_run(options, consumers, interrupted).await
 }
 
+/// More clusters than this at once only wait for each other's disk.
+const MOST_AT_ONCE: usize = 8;
+
+/// How many clusters there are at once.
+fn parallel(arguments: &RunArgs, source: &Source) -> usize {
+    match (arguments.parallel, source) {
+        (Some(wanted), _) => usize::from(wanted),
+        // A cluster of kind takes gigabytes.
+        (None, Source::Kubeconfig(_) | Source::Kind(_)) => 1,
+        (None, Source::Embedded(_)) => std::thread::available_parallelism().map_or(1, usize::from).min(MOST_AT_ONCE),
+    }
+}
+
+/// Of a run that ends when something fails.
+const MOST_ROUNDS: u32 = 1000;
+
+fn keep(arguments: &RunArgs) -> Keep {
+    match arguments.keep {
+        None => Keep::Never,
+        Some(Kept::Failed) => Keep::Failed,
+        Some(Kept::All) => Keep::Always,
+    }
+}
+
 fn planned(arguments: &RunArgs) -> Result<Vec<Planned>, Trouble> {
     let selection =
         Selection { filters: arguments.filters.clone(), exact: arguments.exact, skip: arguments.skip.clone() };
-    plan::plan(&registry::all(), &selection, arguments.repeat)
+    let rounds = arguments.repeat.unwrap_or(if arguments.until_fail { MOST_ROUNDS } else { 1 });
+    plan::plan(&registry::all(), &selection, rounds)
 }
 
 fn system(arguments: &RunArgs) -> Result<System, Trouble> {
@@ -90,10 +130,19 @@ async fn prepare(arguments: &RunArgs, system: &System, source: &Source) -> Resul
     match source {
         Source::Embedded(embedded) => {
             host::ensure(&system.contract, arguments.no_install).await?;
-            embedded.check()
+            embedded.check().await
+        }
+        Source::Kind(kind) => {
+            kind.check().await?;
+            let objects = kind.adapt(system.render().await?.objects, &system.contract.images);
+            let pulled = kind.to_be_pulled(&objects).await?;
+            if !pulled.is_empty() {
+                eprintln!("not in the local engine, so nodes pull it unless an archive has it: {}", pulled.join(", "));
+            }
+            Ok(())
         }
         Source::Kubeconfig(cluster) => {
-            if arguments.parallel > 1 {
+            if arguments.parallel.is_some_and(|wanted| wanted > 1) {
                 let trouble = Trouble::input("an existing cluster has room for the system once");
                 return Err(trouble.hint("leave out --parallel"));
             }
@@ -103,8 +152,21 @@ async fn prepare(arguments: &RunArgs, system: &System, source: &Source) -> Resul
             let namespaces: Vec<String> = prerequisites.namespaces.iter().map(|name| name.value.clone()).collect();
             let kinds: Vec<String> =
                 prerequisites.crds.iter().map(|file| format!("the kinds of {}", file.path.value)).collect();
-            consent::ask(&consent::plan(cluster, &namespaces, &objects, &kinds, arguments.keep), arguments.cluster.yes)
+            consent::ask(
+                &consent::plan(cluster, &namespaces, &objects, &kinds, arguments.keep.is_some()),
+                arguments.cluster.yes,
+            )
         }
+    }
+}
+
+/// What decides how the run goes, besides the system.
+async fn versions(system: &System, source: &Source) -> Result<BTreeMap<String, String>, Trouble> {
+    let of_gauntlet = ("gauntlet".to_owned(), env!("CARGO_PKG_VERSION").to_owned());
+    match source {
+        Source::Embedded(_) => Ok(host::programs::versions(&system.contract).await),
+        Source::Kind(kind) => Ok(kind.versions().await?.into_iter().chain([of_gauntlet]).collect()),
+        Source::Kubeconfig(_) => Ok(BTreeMap::from([of_gauntlet])),
     }
 }
 
@@ -114,14 +176,24 @@ fn again(arguments: &RunArgs, system: &System, seed: Seed) -> String {
         "gauntlet run --system {} --overlay {} --cluster {} --nodes {} --seed {seed}",
         arguments.system.system, system.overlay, arguments.cluster.cluster, arguments.nodes
     );
-    if let Some(context) = &arguments.cluster.context {
-        let _ = write!(command, " --context {context}");
-        if arguments.allow_node_faults {
-            command.push_str(" --allow-node-faults");
+    let kind = &arguments.kind;
+    let options = [
+        ("--context", arguments.cluster.context.clone()),
+        ("--kubeconfig", arguments.cluster.kubeconfig.as_ref().map(|file| file.display().to_string())),
+        ("--agent-image", arguments.agent_image.clone()),
+        ("--agent-base", kind.agent_base.clone()),
+        ("--kind-config", kind.kind_config.clone()),
+        ("--kubernetes", kind.kubernetes.clone()),
+        ("--mutant", arguments.mutant.clone()),
+    ];
+    let archives = kind.image_archive.iter().map(|file| ("--image-archive", Some(file.display().to_string())));
+    for (option, value) in options.into_iter().chain(archives) {
+        if let Some(value) = value {
+            let _ = write!(command, " {option} {value}");
         }
     }
-    if let Some(mutant) = &arguments.mutant {
-        let _ = write!(command, " --mutant {mutant}");
+    if arguments.allow_node_faults {
+        command.push_str(" --allow-node-faults");
     }
     command
 }

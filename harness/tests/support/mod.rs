@@ -1,5 +1,7 @@
 //! Running the program as a person does, with a state and a report folder of the test's own.
 
+pub mod elsewhere;
+
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
