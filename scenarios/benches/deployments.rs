@@ -8,16 +8,18 @@
 //!
 //! Prints figures and judges nothing: they depend on the machine. Needs what `gauntlet run` needs.
 
+use gauntlet_cluster::evidence::Bounds;
 use gauntlet_cluster::progress::Quiet;
 use gauntlet_cluster::provider::Wanted;
 use gauntlet_cluster::provider::embedded::Embedded;
 use gauntlet_cluster::{nodes, ready};
-use gauntlet_core::Contract;
 use gauntlet_core::contract::Deployment;
 use gauntlet_core::event::{Consumer, Event, Record, Stage};
+use gauntlet_core::{Contract, Redactor};
 use gauntlet_embedded::config::Paths;
 use gauntlet_engine::bus::Bus;
-use gauntlet_engine::setup::{Deployed, Order, Place, System};
+use gauntlet_engine::evidence::Collector;
+use gauntlet_engine::setup::{Deployed, Order, System};
 use scenarios::systems;
 use serde_json::Value;
 use std::error::Error;
@@ -63,21 +65,25 @@ async fn bench(name: &str) -> Result<()> {
     let directory = tempfile::tempdir()?;
     let provider = Embedded { state_dir: directory.path().to_owned() };
     let stages = Stages::default();
-    let bus = Bus::start(&directory.path().join("events.jsonl"), vec![Box::new(stages.clone())])?;
+    let bus = Bus::start(&directory.path().join("events.jsonl"), vec![Box::new(stages.clone())], Redactor::default())?;
     let emitter = bus.emitter();
+    let folder = directory.path().to_owned();
+    let bounds = Bounds::of_bytes(1 << 20);
+    let collector = Collector::new(emitter.clone(), Redactor::default(), system.clone(), folder, bounds);
     let order = Order {
         provider: &provider,
         system: &system,
         objects: &objects,
+        collector: &collector,
         run: CLUSTER,
         emitter: &emitter,
-        evidence: Place { run: directory.path(), folder: std::path::Path::new("evidence"), scenario: None },
+        evidence: std::path::Path::new("evidence"),
         interrupted: &CancellationToken::new(),
     };
     let images = system.contract.images.clone();
     let wanted = Wanted { images, ..Wanted::bare(CLUSTER, WORKERS) };
     let deployed = order.deploy(wanted).await?;
-    drop(emitter);
+    drop((emitter, collector));
     bus.close();
     println!("{:<44} {:>12} {:>12} {:>7}", "figure", "measured", "against", "ratio");
     line(&format!("{name} {} until steady", system.overlay), stages.took(), floor(&objects));

@@ -15,7 +15,7 @@ use gauntlet_cluster::{Cluster, Provider, apply};
 use gauntlet_core::contract::model::Labels;
 use gauntlet_core::contract::network::Protocol;
 use gauntlet_core::matrix::Seen;
-use scenarios::network::members::{self, Member};
+use scenarios::network::members::{self, Member, Place, Role};
 use scenarios::network::parties;
 use scenarios::network::plan::Who;
 use scenarios::network::rounds::{self, Wanted as Cells};
@@ -125,11 +125,11 @@ async fn place(cluster: &dyn Cluster) -> Result<Vec<Member>> {
             "spec": {"podSelector": {"matchLabels": {"half": "denied"}}, "policyTypes": ["Ingress"]}}),
     ];
     let name = |n: usize| format!("pod-{n}");
-    objects.extend((0..PODS).map(|n| parties::pod(NAMESPACE, &name(n), &half(n), &PORTS, None)));
+    objects.extend((0..PODS).map(|n| parties::pod(cluster.agent_image(), NAMESPACE, &name(n), &half(n), &PORTS)));
     apply::apply(cluster.access(), "bench", objects).await?;
     let view = View::of(cluster.access());
     let running = |snapshot: &Snapshot| {
-        let place = |n| (Who::Foreign, NAMESPACE.to_owned(), name(n), parties::CONTAINER.to_owned());
+        let place = |n| Place::own(Who::Foreign, NAMESPACE, &name(n), Role::Both);
         (0..PODS).map(|n| members::member(snapshot, &place(n))).collect::<Result<Vec<Member>, String>>()
     };
     Ok(view.until("the pods to run", RUNNING_WITHIN, &Quiet, running).await?)

@@ -3,10 +3,9 @@
 use super::kept::Kept;
 use super::restore::{self, Stopped};
 use super::take::{self, Subject};
-use super::tool::Tool;
 use super::wipe::Wipe;
-use crate::workload::fleet::Fleet;
 use crate::workload::judge;
+use crate::workload::{Fleet, Load};
 use gauntlet_chaos::Fault;
 use gauntlet_chaos::volumes::LoseVolumes;
 use gauntlet_cluster::progress::Waiting;
@@ -78,7 +77,7 @@ impl<K: Kept> Round<'_, K> {
         lab.phase(Phase::Control);
         let filled = kept.fill(self.number).await?;
         lab.note(format!("known data: {filled}"));
-        let fleet = Fleet::start(lab, &format!("load-{}", self.number), 20).await?;
+        let fleet = Fleet::start(lab, &format!("load-{}", self.number), Load::every_ms(20)).await?;
         if !fleet.progress(AT_WORK, AT_WORK_WITHIN).await? {
             return Err(Trouble::harness("the clients do not get to work before the backup"));
         }
@@ -111,7 +110,7 @@ impl<K: Kept> Round<'_, K> {
     async fn take(&self, fleet: Fleet<'_>, before: &K::Dump) -> Result<Taken, Trouble> {
         let (lab, subject) = (self.lab, self.subject);
         let job = format!("gauntlet-{}-{}", lab.slug(), self.loss.word());
-        let ended = take::run_job(lab, subject, &job).await?;
+        let ended = take::run(lab, subject, &job, take::job(lab, subject, &job).await?).await?;
         let worked = fleet.progress(AT_WORK, AT_WORK_WITHIN).await?;
         let histories = fleet.finish().await?;
         let load = match worked {
@@ -131,9 +130,7 @@ impl<K: Kept> Round<'_, K> {
             Some(ended) => {
                 let outcome = if ended.succeeded { Outcome::Held } else { Outcome::Broken };
                 lab.check(subject.promise(), "the backup's job succeeds", outcome, ended.why.clone());
-                let looker = Tool::looker(lab, subject.namespace(), &subject.backup.claim).await?;
-                let entries = take::list(&looker).await?;
-                looker.remove().await?;
+                let entries = take::list(lab, subject).await?;
                 let found = take::artefacts(&subject.patterns(), &entries, &ended);
                 let (outcome, detail) = match &found {
                     Ok(time) => (Outcome::Held, format!("those of {time} in {}", subject.backup.claim)),
@@ -183,10 +180,14 @@ impl<K: Kept> Round<'_, K> {
         let outcome = if back.is_ok() { Outcome::Held } else { Outcome::Broken };
         let is_back =
             self.check("everything acknowledged before the backup is back", outcome, back.unwrap_or_else(|why| why));
+        // What is not back may be what the system waits for.
+        if !is_back {
+            return Ok(false);
+        }
         let steady = self.lab.steady(self.subject.backup.within.0).await;
         let outcome = if steady.is_ok() { Outcome::Held } else { Outcome::Broken };
         let detail = steady.map_or_else(|trouble| trouble.message, |()| "everything is ready".to_owned());
-        Ok(self.check("the system is in its steady state", outcome, detail) && is_back)
+        Ok(self.check("the system is in its steady state", outcome, detail))
     }
 }
 
@@ -201,7 +202,10 @@ async fn kept_same<K: Kept>(kept: &K, before: &K::Dump) -> Result<String, String
 }
 
 /// Compares until nothing differs, or until the store has had its time to settle.
-async fn settled<K: Kept>(lab: &Lab, kept: &K, before: &K::Dump) -> Result<String, String> {
+///
+/// # Errors
+/// What still differed then.
+pub async fn settled<K: Kept>(lab: &Lab, kept: &K, before: &K::Dump) -> Result<String, String> {
     let mut waiting = Waiting::start("what was restored to be as it was", SETTLES_WITHIN, lab.progress());
     loop {
         let differs = match kept_now(kept, before).await {

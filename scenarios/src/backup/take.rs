@@ -1,8 +1,9 @@
 //! A backup taken now: a Job made from the documented CronJob, and what it left on the claim.
 
 use super::names;
-use super::tool::{MOUNT, Tool};
+use gauntlet_cluster::claims::{Claim, MOUNT};
 use gauntlet_cluster::jobs::{self, Ended};
+use gauntlet_core::contract::Deployment;
 use gauntlet_core::contract::store::{Backup, Store, StoreKind};
 use gauntlet_core::contract::workload::Workload;
 use gauntlet_core::trouble::OrTrouble;
@@ -13,8 +14,6 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
-
-const LISTS_WITHIN: Duration = Duration::from_secs(30);
 
 /// Something on the claim.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -37,12 +36,17 @@ pub struct Subject<'a> {
 }
 
 impl<'a> Subject<'a> {
-    /// The first backup of a store that `is_meant`.
-    pub fn find(lab: gauntlet_core::contract::Deployment<'a>, is_meant: fn(&StoreKind) -> bool) -> Option<Self> {
-        lab.backups().find_map(|backup| {
-            let store = lab.store(&backup.store.value).filter(|store| is_meant(&store.kind))?;
-            Some(Self { backup, store, workload: lab.workload(&backup.workload.value)? })
+    /// All backups of the deployment.
+    pub fn all(deployment: Deployment<'a>) -> impl Iterator<Item = Self> {
+        deployment.backups().filter_map(move |backup| {
+            let store = deployment.store(&backup.store.value)?;
+            Some(Self { backup, store, workload: deployment.workload(&backup.workload.value)? })
         })
+    }
+
+    /// The first backup of a store that `is_meant`.
+    pub fn find(deployment: Deployment<'a>, is_meant: fn(&StoreKind) -> bool) -> Option<Self> {
+        Self::all(deployment).find(|subject| is_meant(&subject.store.kind))
     }
 
     pub fn namespace(&self) -> &'a str {
@@ -70,6 +74,23 @@ impl<'a> Subject<'a> {
         let found = jobs::cron_job(lab.access(), self.namespace(), name).await?;
         found.ok_or_else(|| Trouble::harness(format!("there is no CronJob {name}")))
     }
+
+    /// The claim, as the backup's own pods get at it.
+    ///
+    /// # Errors
+    /// As [`Subject::cron_job`].
+    pub async fn claim(&self, lab: &Lab) -> Result<Claim, Trouble> {
+        let cron_job = self.cron_job(lab).await?;
+        let security = cron_job.spec.job_template.spec.and_then(|job| job.template.spec?.security_context);
+        let ours = json!({"runAsNonRoot": true, "runAsUser": 65532, "runAsGroup": 65532, "fsGroup": 65532});
+        Ok(Claim {
+            namespace: self.namespace().to_owned(),
+            claim: self.backup.claim.clone(),
+            image: lab.cluster().agent_image().to_owned(),
+            run: lab.run.clone(),
+            security: security.map_or(ours, |security| json!(security)),
+        })
+    }
 }
 
 /// What the contract promises of the CronJob against what is there.
@@ -93,13 +114,20 @@ pub fn compare(backup: &Backup, cron_job: &CronJob) -> Vec<Told> {
     told
 }
 
-/// Runs the backup's Job to its end; `None` when it did not end in time.
+/// The backup's Job, to be run under a name.
+///
+/// # Errors
+/// The cluster has no such CronJob, or does not answer.
+pub async fn job(lab: &Lab, subject: Subject<'_>, name: &str) -> Result<Value, Trouble> {
+    let cron_job = subject.cron_job(lab).await?;
+    Ok(jobs::from_template(&cron_job, name, &lab.run, &BTreeMap::new()))
+}
+
+/// Runs a Job of the backup to its end; `None` when it did not end in time.
 ///
 /// # Errors
 /// The Job could not be made.
-pub async fn run_job(lab: &Lab, subject: Subject<'_>, name: &str) -> Result<Option<Ended>, Trouble> {
-    let cron_job = subject.cron_job(lab).await?;
-    let job = jobs::from_template(&cron_job, name, &lab.run, &BTreeMap::new());
+pub async fn run(lab: &Lab, subject: Subject<'_>, name: &str, job: Value) -> Result<Option<Ended>, Trouble> {
     jobs::create(lab.access(), subject.namespace(), job).await?;
     Ok(await_end(lab, subject.namespace(), name, subject.backup.within.0).await.ok())
 }
@@ -115,9 +143,8 @@ pub async fn await_end(lab: &Lab, namespace: &str, name: &str, within: Duration)
 ///
 /// # Errors
 /// It cannot be listed.
-pub async fn list(looker: &Tool<'_>) -> Result<Vec<Entry>, Trouble> {
-    let listed = looker.ask(&["keep", "files", MOUNT], LISTS_WITHIN).await;
-    let listed = listed.map_err(|why| Trouble::harness(format!("the claim cannot be looked at: {why}")))?;
+pub async fn list(lab: &Lab, subject: Subject<'_>) -> Result<Vec<Entry>, Trouble> {
+    let listed = subject.claim(lab).await?.keep(lab.access(), &["files", MOUNT]).await?;
     serde_json::from_str(&listed).or_trouble(|| "the claim's list cannot be read")
 }
 

@@ -1,4 +1,4 @@
-//! Pods of our own that wait to be told what to do: one that reaches a store as its clients do, one that mounts a claim.
+//! A pod of our own that reaches a store as its clients do, and waits to be told what to do there.
 
 use crate::workload::fleet::secret_copies;
 use crate::workload::pods::{self, Client, Load, Placement};
@@ -6,18 +6,12 @@ use gauntlet_cluster::exec::{self, Output, Place};
 use gauntlet_cluster::view::Snapshot;
 use gauntlet_cluster::{apply, ready};
 use gauntlet_core::Trouble;
-use gauntlet_core::trouble::OrTrouble;
 use gauntlet_engine::Lab;
-use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
-use kube::api::{Api, DeleteParams};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::time::Duration;
 
 const RUNNING_WITHIN: Duration = Duration::from_secs(90);
-
-/// Where a claim is mounted.
-pub const MOUNT: &str = "/backup";
 
 /// A pod of ours.
 pub struct Tool<'a> {
@@ -42,17 +36,6 @@ impl<'a> Tool<'a> {
         objects.extend(secret_copies(lab, std::slice::from_ref(client), &placement).await?);
         objects.push(pods::pod(lab.deployment(), client, &placement));
         Self::start(lab, placement.namespace(), placement.pod_name(client), objects).await
-    }
-
-    /// A pod that mounts the claim.
-    ///
-    /// # Errors
-    /// It does not run.
-    pub async fn looker(lab: &'a Lab, namespace: &str, claim: &str) -> Result<Self, Trouble> {
-        let name = format!("gauntlet-{}-looker", lab.slug());
-        let volume = json!({"persistentVolumeClaim": {"claimName": claim}});
-        let object = looker(namespace, &name, lab.cluster().agent_image(), volume);
-        Self::start(lab, namespace.to_owned(), name, vec![object]).await
     }
 
     async fn start(lab: &'a Lab, namespace: String, name: String, objects: Vec<Value>) -> Result<Self, Trouble> {
@@ -89,41 +72,4 @@ impl<'a> Tool<'a> {
             Err(trouble) => Err(trouble.message),
         }
     }
-
-    /// # Errors
-    /// What the API said.
-    pub async fn remove(self) -> Result<(), Trouble> {
-        let api: Api<Pod> = Api::namespaced(self.lab.access().client.clone(), &self.namespace);
-        let deleted = api.delete(&self.name, &DeleteParams::default()).await;
-        deleted.map(drop).or_trouble(|| format!("cannot remove {}", self.name))
-    }
-}
-
-/// An idle agent with a volume.
-fn looker(namespace: &str, name: &str, image: &str, volume: Value) -> Value {
-    let mut volume = volume;
-    volume["name"] = json!("backups");
-    json!({
-        "apiVersion": "v1", "kind": "Pod",
-        "metadata": {"name": name, "namespace": namespace, "labels": {pods::LABEL: "looker"}},
-        "spec": {
-            "automountServiceAccountToken": false,
-            "terminationGracePeriodSeconds": 1,
-            "securityContext": {"runAsNonRoot": true, "runAsUser": 65532, "runAsGroup": 65532, "fsGroup": 65532},
-            "containers": [looker_container(image)],
-            "volumes": [volume, {"name": "tmp", "emptyDir": {}}],
-        },
-    })
-}
-
-/// Runs until it is told to end.
-fn looker_container(image: &str) -> Value {
-    json!({
-        "name": "agent",
-        "image": image,
-        "args": ["idle"],
-        "securityContext": {"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true},
-        "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"cpu": "100m", "memory": "256Mi"}},
-        "volumeMounts": [{"name": "backups", "mountPath": MOUNT}, {"name": "tmp", "mountPath": "/tmp"}],
-    })
 }

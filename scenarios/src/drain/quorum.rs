@@ -3,10 +3,10 @@
 
 use super::attempt;
 use super::watch::Watcher;
-use crate::workload::fleet::{Fleet, Histories};
+use crate::workload::fleet::Histories;
 use crate::workload::judge::{self, Allowance};
 use crate::workload::pods::Client;
-use crate::workload::{control_round, now_us};
+use crate::workload::{Load, now_us, set_to_work};
 use async_trait::async_trait;
 use gauntlet_chaos::cordon::Cordon;
 use gauntlet_cluster::nodes;
@@ -21,7 +21,7 @@ use std::time::Duration;
 
 pub struct DrainQuorum;
 
-/// Successes of every client that show that it is at work.
+/// Successes of every client that show that it is served again.
 const AT_WORK: u64 = 30;
 
 const AT_WORK_WITHIN: Duration = Duration::from_secs(60);
@@ -51,11 +51,7 @@ impl Scenario for DrainQuorum {
     async fn run(&self, lab: &Lab) -> Result<(), Trouble> {
         let drain = lab.deployment().contract.objectives.drain.as_ref();
         let drain = drain.ok_or_else(|| Trouble::harness("nothing is promised about draining"))?;
-        let control = control_round(lab).await?;
-        let fleet = Fleet::start(lab, "drain", 50).await?;
-        if !fleet.progress(AT_WORK, AT_WORK_WITHIN).await? {
-            return Err(Trouble::harness("the clients do not get to work before the fault"));
-        }
+        let (control, fleet) = set_to_work(lab, Load::every_ms(50)).await?;
         let from_us = now_us();
         let watcher = Watcher::new();
         tokio::select! {
@@ -69,7 +65,7 @@ impl Scenario for DrainQuorum {
         lab.phase(Phase::Judge);
         check_quorums(lab, &watcher);
         check_windows(lab, drain, &histories, from_us, to_us);
-        let allowance = Allowance { plain_percent: drain.plain_loss_percent, replicated: 0, needs_replicated: false };
+        let allowance = Allowance { plain_percent: drain.plain_loss_percent, replicated: 0 };
         judge::judge_all(lab, &histories, allowance, drain.promise.as_str());
         Ok(())
     }
@@ -82,7 +78,10 @@ async fn disturb(lab: &Lab, drain: &Drain, control: &Evidence) -> Result<(), Tro
     for quorum in deployment.quorums() {
         let workload = deployment.workload(&quorum.workload.value);
         let budget = deployment.budgets().find(|budget| budget.workload.value == quorum.workload.value);
-        let (Some(workload), Some(budget)) = (workload, budget) else { continue };
+        let (Some(workload), Some(budget)) = (workload, budget) else {
+            lab.note(format!("{}: the contract promises no budget, so none is exhausted", quorum.workload.value));
+            continue;
+        };
         let attempts = attempt::exhaust(lab, budget, workload).await?;
         let limit = attempt::allowed(budget.allows, deployment.replicas(workload));
         for (name, outcome, detail) in attempt::judge(&attempts, limit) {

@@ -8,6 +8,7 @@ use crate::workload::fleet::{Fleet, Histories};
 use crate::workload::judge::{self, Allowance};
 use crate::workload::pods::Client;
 use gauntlet_cluster::progress::Waiting;
+use gauntlet_core::checkers::nats;
 use gauntlet_core::span::Span;
 use gauntlet_core::{Outcome, Trouble};
 use gauntlet_engine::Lab;
@@ -26,6 +27,8 @@ pub struct Window {
     pub to_us: u64,
     /// What the store's own clients are owed.
     pub budget: Duration,
+    /// When a consumer's leader may have confirmed what its peers never learned of.
+    pub unsure: Option<nats::Span>,
 }
 
 /// Waits until the streams are whole, and checks that each of the contract's has the copies that the contract promises.
@@ -187,11 +190,12 @@ pub fn changed(before: &Running, now: &Running) -> Vec<String> {
 }
 
 /// Judges everything that the clients recorded: what was acknowledged is there once and in order, and the consumer went
-/// on where it was, but for so many acknowledgements that may be forgotten.
-pub(super) fn histories(lab: &Lab, subject: Subject<'_>, histories: &Histories, forgotten: u64) {
-    judge::judge_consumer(lab, histories, subject.name(), forgotten, subject.durability());
+/// on where it was, but for what its leader confirmed when it was lost or alone.
+pub(super) fn histories(lab: &Lab, subject: Subject<'_>, histories: &Histories, windows: &[Window]) {
+    let unsure: Vec<nats::Span> = windows.iter().filter_map(|window| window.unsure).collect();
+    judge::judge_consumer(lab, histories, subject.name(), &unsure, subject.durability());
     // Nobody touches the other stores, so they have no excuse.
-    let allowance = Allowance { plain_percent: 0.0, replicated: 0, needs_replicated: false };
+    let allowance = Allowance { plain_percent: 0.0, replicated: 0 };
     judge::judge_all(lab, histories, allowance, subject.promise());
 }
 

@@ -17,6 +17,7 @@ pub use peer_loss::PeerLoss;
 pub use quorum_loss::QuorumLoss;
 
 use crate::workload::Load;
+use gauntlet_core::checkers::nats::Span;
 use gauntlet_core::contract::Deployment;
 use gauntlet_core::contract::objective::Consensus;
 use gauntlet_core::contract::store::{Store, StoreKind};
@@ -25,9 +26,9 @@ use std::time::Duration;
 /// The slowest election: followers stand for it 4 to 9 s after the last heartbeat (nats-server, `raft.go`).
 const SLOWEST_ELECTION: Duration = Duration::from_secs(9);
 
-/// A leader that hears from no majority steps down after this long (nats-server, `raft.go`, `lostQuorumInterval`), so
-/// that only then its health says so.
-const LOST_QUORUM: Duration = Duration::from_secs(10);
+/// A leader looks every 10 s whether it heard from a majority in the last 10 s, and steps down if not (nats-server,
+/// `raft.go`, `lostQuorumCheck` and `lostQuorumInterval`). Until then it goes on confirming, and its health says nothing.
+const LOST_QUORUM: Duration = Duration::from_secs(20);
 
 const LOAD: Load = Load { pause_ms: 50, consume: true, pinned: false };
 
@@ -89,6 +90,13 @@ impl<'a> Subject<'a> {
     /// The time in which clients are served again after a quorum came back.
     fn restore_budget(&self) -> Duration {
         self.objective.restore.for_election(SLOWEST_ELECTION)
+    }
+
+    /// When a leader that was lost between these times, or was left alone until then, may have confirmed what its peers
+    /// never learned of. Times in microseconds since 1970.
+    fn unsure(&self, from_us: u64, to_us: u64) -> Span {
+        let before = self.objective.forgotten_acks_within.0.as_micros() as u64;
+        Span { from_us: from_us.saturating_sub(before), to_us }
     }
 
     /// How long to wait for everybody to be served: long enough to see who exceeds the longest budget.

@@ -5,9 +5,9 @@
 use super::checks::{self, Window};
 use super::members::Members;
 use super::quorum_loss::{await_restart, check_refusals};
-use super::{AT_WORK, AT_WORK_WITHIN, LOAD, Subject};
+use super::{AT_WORK, LOAD, LOST_QUORUM, Subject};
 use crate::workload::fleet::Histories;
-use crate::workload::{Fleet, Load, control_round_with, judge, now_us};
+use crate::workload::{Fleet, Load, judge, now_us, set_to_work};
 use async_trait::async_trait;
 use gauntlet_chaos::traffic::{CutTraffic, DisturbTraffic};
 use gauntlet_cluster::traffic::Party;
@@ -23,8 +23,8 @@ use kube::ResourceExt;
 
 pub struct Partition;
 
-/// A client at each server that knows no other, and those that know all.
-const PINNED: Load = Load { pinned: true, ..LOAD };
+/// A client at each server that knows no other, and those that know all. Each reads the whole stream back in the end.
+const PINNED: Load = Load { pinned: true, pause_ms: 100, ..LOAD };
 
 #[async_trait]
 impl Scenario for Partition {
@@ -44,11 +44,7 @@ impl Scenario for Partition {
 
     async fn run(&self, lab: &Lab) -> Result<(), Trouble> {
         let subject = Subject::of(lab.deployment()).ok_or_else(|| Trouble::harness("no JetStream cluster"))?;
-        let control = control_round_with(lab, PINNED).await?;
-        let fleet = Fleet::start_with(lab, "fault", PINNED).await?;
-        if !fleet.progress(AT_WORK, AT_WORK_WITHIN).await? {
-            return Err(Trouble::harness("the clients do not get to work before the fault"));
-        }
+        let (control, fleet) = set_to_work(lab, PINNED).await?;
         let members = Members::of(lab, subject, &fleet).await?;
         let experiment = Experiment { lab, subject, members, fleet, control };
         let answer = checks::replication(lab, subject, &experiment.fleet).await?;
@@ -79,7 +75,7 @@ impl Scenario for Partition {
             let (outcome, detail) = judge::judge_nats(lab, &histories, client, &name);
             lab.check(subject.durability(), &name, outcome, detail);
         }
-        checks::histories(lab, subject, &histories, subject.objective.forgotten_acks_apart);
+        checks::histories(lab, subject, &histories, &windows);
         Ok(())
     }
 }
@@ -112,6 +108,7 @@ impl<'a> Experiment<'a> {
         let hold = self.members.patience(&self.lab.view().snapshot());
         self.lab.note(format!("{victim} is cut off from its peers for {}", Span(hold)));
         let before = checks::running_but(self.lab, &self.members, &[]);
+        let began_us = now_us();
         let fault = CutTraffic::between(vec![Party::pod(self.members.namespace(), victim)], peers);
         let Some((fault, from_us)) = self.inject(fault).await? else { return Ok(None) };
         await_restart(self.lab, &self.members, &[], &before, hold).await;
@@ -125,7 +122,8 @@ impl<'a> Experiment<'a> {
         let now = checks::running_but(self.lab, &self.members, &[]);
         checks::survivors(self.lab, self.subject, &before, &now, &format!("the cut between {victim} and its peers"));
         let budget = self.subject.restore_budget();
-        let window = Window { after, from_us: healed_us, to_us: now_us(), budget };
+        let unsure = Some(self.subject.unsure(began_us, from_us + LOST_QUORUM.as_micros() as u64));
+        let window = Window { after, from_us: healed_us, to_us: now_us(), budget, unsure };
         let cut = nats::Span { from_us, to_us };
         Ok(Some(Cut { victim: victim.to_owned(), from: "its peers", cut, window }))
     }
@@ -143,7 +141,8 @@ impl<'a> Experiment<'a> {
         self.lab.heal(fault).await?;
         self.lab.phase(Phase::Recovery);
         let (after, budget) = (format!("the loss of the way to {victim}"), self.subject.budget());
-        let window = Window { after, from_us: began_us, to_us, budget };
+        // Its peers go on hearing from it, so what it confirms they know.
+        let window = Window { after, from_us: began_us, to_us, budget, unsure: None };
         let cut = nats::Span { from_us, to_us };
         Ok(Some(Cut { victim: victim.to_owned(), from: "clients", cut, window }))
     }

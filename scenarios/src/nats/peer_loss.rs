@@ -5,8 +5,8 @@
 use super::checks::{self, Window};
 use super::members::Members;
 use super::peers::Answer;
-use super::{AT_WORK, AT_WORK_WITHIN, LOAD, Subject};
-use crate::workload::{Fleet, control_round_with, now_us};
+use super::{AT_WORK, LOAD, Subject};
+use crate::workload::{Fleet, now_us, set_to_work};
 use async_trait::async_trait;
 use gauntlet_chaos::hold::HoldContainer;
 use gauntlet_core::contract::Deployment;
@@ -36,11 +36,7 @@ impl Scenario for PeerLoss {
 
     async fn run(&self, lab: &Lab) -> Result<(), Trouble> {
         let subject = Subject::of(lab.deployment()).ok_or_else(|| Trouble::harness("no JetStream cluster"))?;
-        let control = control_round_with(lab, LOAD).await?;
-        let fleet = Fleet::start_with(lab, "fault", LOAD).await?;
-        if !fleet.progress(AT_WORK, AT_WORK_WITHIN).await? {
-            return Err(Trouble::harness("the clients do not get to work before the fault"));
-        }
+        let (control, fleet) = set_to_work(lab, LOAD).await?;
         let members = Members::of(lab, subject, &fleet).await?;
         let answer = checks::replication(lab, subject, &fleet).await?;
         let (mut windows, mut returns) = (Vec::new(), Vec::new());
@@ -60,7 +56,7 @@ impl Scenario for PeerLoss {
         lab.phase(Phase::Judge);
         checks::longest(lab, "whole again", returns, subject.objective.whole_within.0);
         checks::served_again(lab, subject, &histories, &windows);
-        checks::histories(lab, subject, &histories, subject.objective.forgotten_acks);
+        checks::histories(lab, subject, &histories, &windows);
         Ok(())
     }
 }
@@ -104,6 +100,7 @@ async fn lose(
         lab.heal(fault).await?;
         return Ok(None);
     }
+    let unsure = Some(subject.unsure(from_us, now_us()));
 
     lab.phase(Phase::Observe);
     // Everybody is served again, or the time in which they must have been is over; the histories tell who was not.
@@ -113,5 +110,5 @@ async fn lose(
 
     lab.phase(Phase::Heal);
     lab.heal(fault).await?;
-    Ok(Some(Window { after, from_us, to_us, budget: subject.budget() }))
+    Ok(Some(Window { after, from_us, to_us, budget: subject.budget(), unsure }))
 }

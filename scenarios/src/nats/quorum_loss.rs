@@ -4,9 +4,9 @@
 
 use super::checks::{self, Running, Window};
 use super::members::Members;
-use super::{AT_WORK, AT_WORK_WITHIN, LOAD, Subject};
+use super::{AT_WORK, LOAD, LOST_QUORUM, Subject};
 use crate::workload::fleet::Histories;
-use crate::workload::{Fleet, control_round_with, judge, now_us};
+use crate::workload::{judge, now_us, set_to_work};
 use async_trait::async_trait;
 use gauntlet_chaos::hold::HoldContainer;
 use gauntlet_core::checkers::nats;
@@ -49,11 +49,7 @@ impl Scenario for QuorumLoss {
 
     async fn run(&self, lab: &Lab) -> Result<(), Trouble> {
         let subject = Subject::of(lab.deployment()).ok_or_else(|| Trouble::harness("no JetStream cluster"))?;
-        let control = control_round_with(lab, LOAD).await?;
-        let fleet = Fleet::start_with(lab, "fault", LOAD).await?;
-        if !fleet.progress(AT_WORK, AT_WORK_WITHIN).await? {
-            return Err(Trouble::harness("the clients do not get to work before the fault"));
-        }
+        let (control, fleet) = set_to_work(lab, LOAD).await?;
         let members = Members::of(lab, subject, &fleet).await?;
         checks::replication(lab, subject, &fleet).await?;
 
@@ -67,6 +63,7 @@ impl Scenario for QuorumLoss {
         ));
         lab.phase(Phase::Inject);
         let before = checks::running_but(lab, &members, &victims);
+        let began_us = now_us();
         let faults = inject_all(lab, &members, &victims, control).await?;
         if faults.iter().any(|fault| !fault.took_effect()) {
             for fault in faults {
@@ -103,11 +100,16 @@ impl Scenario for QuorumLoss {
         let without = nats::Span { from_us: without_from_us, to_us: without_to_us };
         check_refusals(lab, subject, &histories, subject.name(), without, "most servers down");
         let after = "the return of the quorum".to_owned();
-        let window =
-            Window { after, from_us: quorum_us.unwrap_or(without_to_us), to_us, budget: subject.restore_budget() };
+        let window = Window {
+            after,
+            from_us: quorum_us.unwrap_or(without_to_us),
+            to_us,
+            budget: subject.restore_budget(),
+            unsure: Some(subject.unsure(began_us, without_from_us + LOST_QUORUM.as_micros() as u64)),
+        };
         checks::longest(lab, "whole again", whole, subject.objective.whole_within.0);
-        checks::served_again(lab, subject, &histories, &[window]);
-        checks::histories(lab, subject, &histories, subject.objective.forgotten_acks);
+        checks::served_again(lab, subject, &histories, std::slice::from_ref(&window));
+        checks::histories(lab, subject, &histories, &[window]);
         Ok(())
     }
 }

@@ -100,6 +100,15 @@ fn unanswered(flanks: Flanks) -> &'static str {
     }
 }
 
+/// The probe that tells most of a cell that differs: one that came to what was not expected, else the first.
+pub fn telling(expected: &Expected, probes: &[Probed]) -> Option<usize> {
+    let surprising = |probed: &Probed| match expected {
+        Expected::Denied(_) => matches!(probed.seen, Seen::Open | Seen::Refused),
+        Expected::Allowed(_) | Expected::Open(_) => probed.seen != Seen::Open,
+    };
+    probes.iter().position(surprising).or((!probes.is_empty()).then_some(0))
+}
+
 /// How many probes came to what.
 pub fn tally(probes: &[Probed]) -> BTreeMap<Seen, u32> {
     let mut seen = BTreeMap::new();

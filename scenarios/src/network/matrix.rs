@@ -6,7 +6,7 @@ use super::judge::{self, Enforcement, Flanks, Probed};
 use super::members::{Member, Members};
 use super::parties::{self, NAMESPACE};
 use super::plan::{OWN_PORT, Plan, Planned, What, Who};
-use super::policies;
+use super::policies::Policies;
 use super::rounds::{self, Round, Wanted};
 use super::targets::{self, Resolved};
 use crate::workload::fleet;
@@ -22,7 +22,9 @@ use gauntlet_core::span::Span;
 use gauntlet_core::trouble::OrTrouble;
 use gauntlet_core::{Info, Outcome, Trouble};
 use gauntlet_engine::{Lab, Scenario};
+use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
+use kube::ResourceExt;
 use kube::api::{Api, ListParams};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -119,8 +121,7 @@ impl Trial<'_> {
         lab.figure("sweep", started.elapsed().as_secs_f64(), "s", None);
         let again = self.ask("again", &self.worth_asking_again(&sweep), SECOND_PATIENCE).await;
         sweep.seen.extend(again.seen);
-        let api: Api<NetworkPolicy> = Api::all(lab.access().client.clone());
-        let policies = api.list(&ListParams::default()).await.or_trouble(|| "cannot list NetworkPolicies")?.items;
+        let policies = self.policies().await?;
 
         lab.phase(Phase::Heal);
         lab.heal(fault).await?;
@@ -134,6 +135,16 @@ impl Trial<'_> {
         self.check(&matrix);
         lab.matrix(matrix);
         Ok(())
+    }
+
+    async fn policies(&self) -> Result<Policies, Trouble> {
+        let client = &self.lab.access().client;
+        let (policies, namespaces): (Api<NetworkPolicy>, Api<Namespace>) =
+            (Api::all(client.clone()), Api::all(client.clone()));
+        let policies = policies.list(&ListParams::default()).await.or_trouble(|| "cannot list NetworkPolicies")?;
+        let namespaces = namespaces.list(&ListParams::default()).await.or_trouble(|| "cannot list namespaces")?;
+        let labels = |namespace: &Namespace| (namespace.name_any(), namespace.labels().clone());
+        Ok(Policies { items: policies.items, namespaces: namespaces.items.iter().map(labels).collect() })
     }
 
     fn canary(&self) -> Result<Canary, Trouble> {
@@ -159,7 +170,7 @@ impl Trial<'_> {
     fn probes(&self, cell: &Planned) -> Vec<(usize, &Member, Target, Option<usize>)> {
         let resolved = &self.resolved[cell.destination];
         let mut probes = Vec::new();
-        for (prober, member) in self.members.of(&self.plan.sources[cell.source].who) {
+        for (prober, member) in self.members.probers(&self.plan.sources[cell.source].who) {
             for way in targets::ways_from(resolved, prober, member, cell.port) {
                 probes.push((prober, member, targets::target(way, cell.port, cell.protocol), way.pod));
             }
@@ -192,11 +203,11 @@ impl Trial<'_> {
             };
             for (port, protocol) in destination.ports.iter().copied() {
                 for way in &resolved.ways {
-                    if let Some(pod) = way.pod {
+                    if let Some(pod) = way.pod.filter(|pod| self.members.asks(*pod)) {
                         wanted.entry(pod).or_default().insert(targets::target(way, port, protocol));
                     }
                     if witnessed {
-                        for (witness, _) in self.members.of(&Who::Foreign) {
+                        for (witness, _) in self.members.probers(&Who::Foreign) {
                             wanted.entry(witness).or_default().insert(targets::target(way, port, protocol));
                         }
                     }
@@ -252,18 +263,17 @@ impl Trial<'_> {
         sweep: &Round,
         flanks: &BTreeMap<Target, Flanks>,
         enforcement: Enforcement,
-        policies: &[NetworkPolicy],
+        policies: &Policies,
     ) -> Cell {
         let none = Flanks { before: None, after: None };
         let (source, destination) = (&self.plan.sources[cell.source], &self.plan.destinations[cell.destination]);
         let asked = self.probes(cell);
-        let subject = asked.first().map(|(_, member, ..)| member.subject.clone());
         let probes: Vec<Probed> = asked
-            .into_iter()
+            .iter()
             .map(|(prober, member, target, _)| Probed {
                 way: format!("{} → {target}", member.pod),
-                seen: sweep.of(prober, &target),
-                flanks: flanks.get(&target).copied().unwrap_or(none),
+                seen: sweep.of(*prober, target),
+                flanks: flanks.get(target).copied().unwrap_or(none),
             })
             .collect();
         let nothing_there = self.nothing_there(cell);
@@ -272,7 +282,6 @@ impl Trial<'_> {
             None => judge::judge(&cell.expected, &probes, enforcement),
         };
         let differs = matches!(outcome, Some(Outcome::Broken | Outcome::Unknown));
-        let resolved = &self.resolved[cell.destination];
         Cell {
             from: source.name.clone(),
             to: destination.name.clone(),
@@ -282,12 +291,20 @@ impl Trial<'_> {
             seen: judge::tally(&probes),
             outcome,
             detail: if differs || outcome.is_none() { detail } else { String::new() },
-            policies: if differs {
-                policies::explain(policies, subject.as_ref(), resolved.subject.as_ref())
-            } else {
-                vec![]
+            policies: match judge::telling(&cell.expected, &probes).filter(|_| differs) {
+                Some(place) => self.explain(cell, asked[place].1, asked[place].3, policies),
+                None => vec![],
             },
         }
+    }
+
+    /// What the policies say of one probe of a cell.
+    fn explain(&self, cell: &Planned, member: &Member, reached: Option<usize>, policies: &Policies) -> Vec<String> {
+        let resolved = &self.resolved[cell.destination];
+        let reached = reached.or(resolved.behind.first().copied()).and_then(|place| self.members.all.get(place));
+        let to = reached.map_or_else(|| resolved.end.clone(), Member::end);
+        let port = resolved.target_ports.get(&cell.port).copied().unwrap_or(cell.port);
+        policies.explain(&member.end(), &to, port, cell.protocol)
     }
 
     /// Why a cell has nothing to probe although everybody is in place: nobody reaches for himself, and a Service need
@@ -295,7 +312,7 @@ impl Trial<'_> {
     fn nothing_there(&self, cell: &Planned) -> Option<String> {
         let resolved = &self.resolved[cell.destination];
         let offers = |way: &targets::Way| way.ports.as_ref().is_none_or(|ports| ports.contains(&cell.port));
-        let has_prober = self.members.of(&self.plan.sources[cell.source].who).next().is_some();
+        let has_prober = self.members.probers(&self.plan.sources[cell.source].who).next().is_some();
         let ways: Vec<&targets::Way> = resolved.ways.iter().filter(|way| offers(way)).collect();
         if !resolved.ways.is_empty() && ways.is_empty() {
             return Some("the Service does not offer this port".to_owned());

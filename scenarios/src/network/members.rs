@@ -1,13 +1,13 @@
 //! Putting probers in place: a container of ours in every real pod, pods of our own for everybody else; and taking away
-//! what is ours.
+//! what is ours. Where a pod takes no container a twin asks in its stead, and the pod itself is only reached for.
 
-use super::parties::{self, CONTAINER, IMAGE, LIVES_FOR, NAMESPACE, PREFIX, Party, Twin};
+use super::enter::{Refused, enter_pods, one_of_each};
+use super::parties::{self, CONTAINER, NAMESPACE, Party, Twin};
 use super::plan::{Plan, Who};
-use super::policies::Subject;
-use futures::future::join_all;
+use super::policies::{End, Subject};
 use gauntlet_cluster::access::said;
+use gauntlet_cluster::apply;
 use gauntlet_cluster::view::Snapshot;
-use gauntlet_cluster::{apply, probe, ready};
 use gauntlet_core::Trouble;
 use gauntlet_core::contract::network::Network;
 use gauntlet_core::contract::workload::{Workload, WorkloadKind};
@@ -37,6 +37,24 @@ pub struct Member {
     pub address: String,
     pub node: String,
     pub subject: Subject,
+    pub role: Role,
+}
+
+/// What a member is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    Both,
+    /// A twin: it asks as the pods that it stands in for, and nobody is to reach it.
+    Asks,
+    /// A real pod that took no container of ours.
+    Answers,
+}
+
+impl Member {
+    /// As policies see it.
+    pub fn end(&self) -> End {
+        End { pod: Some(self.subject.clone()), address: self.address.parse().ok() }
+    }
 }
 
 /// Everybody of a matrix who is in place, and what of ours has to be taken away again.
@@ -44,13 +62,27 @@ pub struct Members {
     pub all: Vec<Member>,
     /// Sources that could not be given a prober, and why.
     pub missing: Vec<(Who, String)>,
-    made_namespaces: Vec<String>,
-    ours: Vec<(String, String)>,
-    owners: Vec<String>,
+    pub(super) made_namespaces: Vec<String>,
+    pub(super) ours: Vec<(String, String)>,
+    pub(super) owners: Vec<String>,
 }
 
-/// Pods and the containers that are awaited in them.
-type Awaited = Vec<(Who, String, String, String)>;
+/// A pod, and the container in it that is awaited.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    pub who: Who,
+    pub namespace: String,
+    pub pod: String,
+    pub container: String,
+    pub role: Role,
+}
+
+impl Place {
+    /// In a pod of ours.
+    pub fn own(who: Who, namespace: &str, pod: &str, role: Role) -> Self {
+        Self { who, namespace: namespace.to_owned(), pod: pod.to_owned(), container: CONTAINER.to_owned(), role }
+    }
+}
 
 impl Members {
     /// Puts everybody in place and waits until all probers run.
@@ -62,22 +94,22 @@ impl Members {
         let parties = parties::of(deployment, network, plan);
         let mut members = Self { all: vec![], missing: vec![], made_namespaces: vec![], ours: vec![], owners: vec![] };
         members.make_namespaces(lab, &parties).await?;
-        let twins = members.twins(lab).await?;
-        let mut objects: Vec<Value> = parties.iter().map(Party::pod).chain(parties::canaries()).collect();
-        objects.extend(twins.iter().map(|(twin, uid)| twin.pod(uid)));
+        let (mut places, refused) = enter_pods(lab).await;
+        let twins = members.twins(lab, &refused).await?;
+        let image = lab.cluster().agent_image();
+        let mut objects: Vec<Value> =
+            parties.iter().map(|party| party.pod(image)).chain(parties::canaries(image)).collect();
+        objects.extend(twins.iter().map(|(twin, uid)| twin.pod(image, uid)));
         apply::apply(lab.access(), &lab.run, objects).await.map_err(|t| t.doing("cannot place pods of ours"))?;
-        let mut awaited: Awaited = Vec::new();
-        let own = parties.into_iter().map(|party| (party.who, party.namespace, party.name));
-        let twins = twins.into_iter().map(|(twin, _)| (twin.who, twin.namespace, twin.name));
-        for (who, namespace, name) in own.chain(twins) {
-            members.ours.push((namespace.clone(), name.clone()));
-            awaited.push((who, namespace, name, CONTAINER.to_owned()));
+        let own = parties.into_iter().map(|party| (party.who, party.namespace, party.name, Role::Both));
+        let twins = twins.into_iter().map(|(twin, _)| (twin.who, twin.namespace, twin.name, Role::Asks));
+        for (who, namespace, pod, role) in own.chain(twins) {
+            places.push(Place::own(who, &namespace, &pod, role));
+            members.ours.push((namespace, pod));
         }
-        for name in parties::CANARIES {
-            awaited.push((Who::Foreign, NAMESPACE.to_owned(), name.to_owned(), CONTAINER.to_owned()));
-        }
-        awaited.extend(members.enter_pods(lab).await);
-        members.running(lab, &awaited).await?;
+        places.extend(parties::CANARIES.map(|name| Place::own(Who::Foreign, NAMESPACE, name, Role::Both)));
+        members.running(lab, &places).await?;
+        members.all.extend(refused.iter().filter_map(Refused::member));
         Ok(members)
     }
 
@@ -94,19 +126,25 @@ impl Members {
         Ok(())
     }
 
-    /// Twins of the pods of Jobs and CronJobs, each with the uid of what controls it.
-    async fn twins(&mut self, lab: &Lab) -> Result<Vec<(Twin, String)>, Trouble> {
-        let mut twins = Vec::new();
+    /// Twins of the pods of Jobs and CronJobs, and of those that take no container; each with the uid of what controls
+    /// it.
+    async fn twins(&mut self, lab: &Lab, refused: &[Refused]) -> Result<Vec<(Twin, String)>, Trouble> {
+        let mut wanted: Vec<Twin> = Vec::new();
         for workload in lab.deployment().workloads().filter(|workload| !workload.kind.is_serving()) {
-            let namespace = &workload.namespace.value;
-            let twin = match template(lab, workload).await {
-                Ok(template) => Twin::new(&workload.name.value, namespace, &template),
-                Err(why) => {
-                    self.missing.push((Who::Jobs(workload.name.value.clone()), why));
-                    continue;
-                }
-            };
-            let api: Api<Service> = Api::namespaced(lab.access().client.clone(), namespace);
+            let (name, namespace) = (&workload.name.value, &workload.namespace.value);
+            let who = Who::Jobs(name.clone());
+            match template(lab, workload).await {
+                Ok(template) => wanted.push(Twin::new(who, name, namespace, &template)),
+                Err(why) => self.missing.push((who, why)),
+            }
+        }
+        for refused in one_of_each(refused) {
+            lab.note(format!("a twin asks for {}: {}", refused.workload, refused.why));
+            wanted.push(refused.twin());
+        }
+        let mut twins = Vec::new();
+        for twin in wanted {
+            let api: Api<Service> = Api::namespaced(lab.access().client.clone(), &twin.namespace);
             let services = api.list(&ListParams::default()).await.or_trouble(|| "cannot list Services")?;
             let values = services.items.iter().filter_map(|service| serde_json::to_value(service).ok());
             if values.into_iter().any(|service| parties::would_receive(&service, &twin.labels)) {
@@ -114,7 +152,7 @@ impl Members {
                 self.missing.push((twin.who, why));
                 continue;
             }
-            let uid = self.owner(lab, namespace).await?;
+            let uid = self.owner(lab, &twin.namespace).await?;
             twins.push((twin, uid));
         }
         Ok(twins)
@@ -130,50 +168,39 @@ impl Members {
         owner.uid().ok_or_else(|| Trouble::harness("the twins' owner has no uid"))
     }
 
-    /// Adds a container with the agent to every pod of every serving workload.
-    async fn enter_pods(&mut self, lab: &Lab) -> Awaited {
-        lab.view().complete().await;
-        let snapshot = lab.view().snapshot();
-        let serving = lab.deployment().workloads().filter(|workload| workload.kind.is_serving());
-        let pods: Vec<(Who, Arc<Pod>)> = serving
-            .flat_map(|workload| {
-                let who = Who::Pods(workload.name.value.clone());
-                real_pods(workload, &snapshot).into_iter().map(move |pod| (who.clone(), pod))
-            })
-            .collect();
-        let entered = pods.into_iter().map(async |(who, pod)| {
-            let (namespace, name) = (pod.namespace().unwrap_or_default(), pod.name_any());
-            let before = pod.spec.iter().flat_map(|spec| spec.ephemeral_containers.iter().flatten()).count();
-            let container = format!("gauntlet-probe-{before}");
-            let added = probe::add_container(lab.access(), &namespace, &name, &container, IMAGE, LIVES_FOR).await;
-            added.map(|()| (who.clone(), namespace, name, container)).map_err(|why| (who, why))
-        });
-        let mut awaited = Vec::new();
-        for entered in join_all(entered).await {
-            match entered {
-                Ok(place) => awaited.push(place),
-                Err(missing) => self.missing.push(missing),
-            }
-        }
-        awaited
-    }
-
-    async fn running(&mut self, lab: &Lab, awaited: &Awaited) -> Result<(), Trouble> {
+    async fn running(&mut self, lab: &Lab, places: &[Place]) -> Result<(), Trouble> {
         let condition = |snapshot: &Snapshot| {
-            let members: Vec<Result<Member, String>> = awaited.iter().map(|place| member(snapshot, place)).collect();
+            let members: Vec<Result<Member, String>> = places.iter().map(|place| member(snapshot, place)).collect();
             let lacking: Vec<&str> = members.iter().filter_map(|m| m.as_ref().err().map(String::as_str)).collect();
             if lacking.is_empty() {
                 return Ok(members.into_iter().filter_map(Result::ok).collect::<Vec<Member>>());
             }
-            Err(format!("{} of {} not there: {}", lacking.len(), awaited.len(), lacking[0]))
+            Err(format!("{} of {} not there: {}", lacking.len(), places.len(), lacking[0]))
         };
         self.all = lab.view().until("the probers to run", RUNNING_WITHIN, lab.progress(), condition).await?;
         Ok(())
     }
 
-    pub fn of<'a>(&'a self, who: &'a Who) -> impl Iterator<Item = (usize, &'a Member)> {
+    /// Those who ask as somebody, with their places among all.
+    pub fn probers<'a>(&'a self, who: &'a Who) -> impl Iterator<Item = (usize, &'a Member)> {
+        self.in_role(who, Role::Asks)
+    }
+
+    /// Those who are reached as somebody, with their places among all.
+    pub fn reached<'a>(&'a self, who: &'a Who) -> impl Iterator<Item = (usize, &'a Member)> {
+        self.in_role(who, Role::Answers)
+    }
+
+    fn in_role<'a>(&'a self, who: &'a Who, role: Role) -> impl Iterator<Item = (usize, &'a Member)> {
         let is_canary = |member: &Member| parties::CANARIES.contains(&member.pod.as_str());
-        self.all.iter().enumerate().filter(move |(_, member)| member.who == *who && !is_canary(member))
+        let has_role = move |member: &Member| [role, Role::Both].contains(&member.role);
+        let members = self.all.iter().enumerate();
+        members.filter(move |(_, member)| member.who == *who && has_role(member) && !is_canary(member))
+    }
+
+    /// Whether the member at that place can be asked to probe.
+    pub fn asks(&self, place: usize) -> bool {
+        self.all.get(place).is_some_and(|member| member.role != Role::Answers)
     }
 
     pub fn named(&self, pod: &str) -> Option<&Member> {
@@ -222,12 +249,6 @@ fn gone<T>(deleted: Result<T, kube::Error>, what: &str) -> Option<String> {
     }
 }
 
-/// The workload's own pods that run; twins bear its labels too.
-fn real_pods(workload: &Workload, snapshot: &Snapshot) -> Vec<Arc<Pod>> {
-    let pods = ready::pods_of(workload, snapshot).into_iter();
-    pods.filter(|pod| !pod.name_any().starts_with(PREFIX) && ready::is_ready(pod)).collect()
-}
-
 /// The template that the pods of a Job or CronJob are made from.
 async fn template(lab: &Lab, workload: &Workload) -> Result<Value, String> {
     let (namespace, name) = (&workload.namespace.value, &workload.name.value);
@@ -250,8 +271,8 @@ async fn template(lab: &Lab, workload: &Workload) -> Result<Value, String> {
 ///
 /// # Errors
 /// What is not there yet.
-pub fn member(snapshot: &Snapshot, place: &(Who, String, String, String)) -> Result<Member, String> {
-    let (who, namespace, name, container) = place;
+pub fn member(snapshot: &Snapshot, place: &Place) -> Result<Member, String> {
+    let Place { who, namespace, pod: name, container, role } = place;
     let named = |pod: &&Arc<Pod>| pod.name_any() == *name && pod.namespace().as_deref() == Some(namespace);
     let pod = snapshot.pods.iter().find(named).ok_or_else(|| format!("{namespace}/{name} does not exist"))?;
     let status = pod.status.as_ref().ok_or_else(|| format!("{namespace}/{name} has no status"))?;
@@ -267,6 +288,7 @@ pub fn member(snapshot: &Snapshot, place: &(Who, String, String, String)) -> Res
         container: container.clone(),
         address,
         node: pod.spec.as_ref().and_then(|spec| spec.node_name.clone()).unwrap_or_default(),
-        subject: Subject { namespace: namespace.clone(), labels: pod.labels().clone() },
+        subject: Subject::of(pod),
+        role: *role,
     })
 }

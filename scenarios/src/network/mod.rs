@@ -1,12 +1,13 @@
 //! Who reaches whom: the network matrix of a deployment, live, against the contract's rows.
 //!
 //! - [`plan`]: every source, every destination, and what the contract expects of each cell
-//! - [`parties`], [`members`]: pods of our own, and putting probers in place
+//! - [`parties`], [`enter`], [`members`]: pods of our own, containers in others', and putting probers in place
 //! - [`targets`], [`rounds`]: addresses, and asking from everywhere at once
 //! - [`judge`]: what the probes of one cell say of the promise
 //! - [`policies`]: the NetworkPolicy objects that explain a difference
 //! - [`matrix`]: the scenario
 
+pub mod enter;
 pub mod judge;
 pub mod matrix;
 pub mod members;

@@ -21,8 +21,6 @@ pub const PREFIX: &str = "gauntlet-matrix-";
 /// The container that has the agent, in pods of our own.
 pub const CONTAINER: &str = "agent";
 
-pub const IMAGE: &str = "gauntlet/agent:latest";
-
 /// Pods and containers of ours end by themselves after this many seconds, whatever becomes of the run.
 pub const LIVES_FOR: u64 = 900;
 
@@ -75,9 +73,10 @@ pub fn of(deployment: Deployment<'_>, network: &Network, plan: &Plan) -> Vec<Par
 }
 
 /// The canaries, as pods.
-pub fn canaries() -> Vec<Value> {
+pub fn canaries(image: &str) -> Vec<Value> {
     let [asks, answers] = CANARIES;
-    vec![pod(NAMESPACE, asks, &Labels::new(), &[], None), pod(NAMESPACE, answers, &canary_labels(), &[OWN_PORT], None)]
+    let canary = |name, labels: Labels, listen: &[u16]| pod(image, NAMESPACE, name, &labels, listen);
+    vec![canary(asks, Labels::new(), &[]), canary(answers, canary_labels(), &[OWN_PORT])]
 }
 
 /// Namespaces that pods of ours need.
@@ -86,8 +85,8 @@ pub fn namespaces(parties: &[Party]) -> BTreeSet<&str> {
 }
 
 impl Party {
-    pub fn pod(&self) -> Value {
-        pod(&self.namespace, &self.name, &self.labels, &self.listen, None)
+    pub fn pod(&self, image: &str) -> Value {
+        pod(image, &self.namespace, &self.name, &self.labels, &self.listen)
     }
 }
 
@@ -103,11 +102,11 @@ pub struct Twin {
 }
 
 impl Twin {
-    /// `template` is the pod template that the pods in question are made from.
-    pub fn new(workload: &str, namespace: &str, template: &Value) -> Self {
+    /// `template` is the pod template that the pods in question are made from, or one of them.
+    pub fn new(who: Who, workload: &str, namespace: &str, template: &Value) -> Self {
         let labels: Labels = serde_json::from_value(template["metadata"]["labels"].clone()).unwrap_or_default();
         Self {
-            who: Who::Jobs(workload.to_owned()),
+            who,
             namespace: namespace.to_owned(),
             name: format!("{PREFIX}twin-{workload}"),
             labels: labels.into_iter().filter(|(key, _)| !is_of_controllers(key)).collect(),
@@ -116,8 +115,11 @@ impl Twin {
     }
 
     /// The twin, controlled by an object of ours with that uid.
-    pub fn pod(&self, owner_uid: &str) -> Value {
-        let mut pod = pod(&self.namespace, &self.name, &self.labels, &[], self.account.as_deref());
+    pub fn pod(&self, image: &str, owner_uid: &str) -> Value {
+        let mut pod = pod(image, &self.namespace, &self.name, &self.labels, &[]);
+        if let Some(account) = &self.account {
+            pod["spec"]["serviceAccountName"] = account.as_str().into();
+        }
         pod["metadata"]["ownerReferences"] = json!([{
             "apiVersion": "v1", "kind": "ConfigMap", "name": owner_name(), "uid": owner_uid, "controller": true,
         }]);
@@ -157,13 +159,13 @@ pub fn would_receive(service: &Value, labels: &Labels) -> bool {
 }
 
 /// A pod that stays, answers on some ports, and has the agent.
-pub fn pod(namespace: &str, name: &str, labels: &Labels, listen: &[u16], account: Option<&str>) -> Value {
+pub fn pod(image: &str, namespace: &str, name: &str, labels: &Labels, listen: &[u16]) -> Value {
     let mut args = vec!["idle".to_owned(), format!("--seconds={LIVES_FOR}")];
     if !listen.is_empty() {
         let ports: Vec<String> = listen.iter().map(ToString::to_string).collect();
         args.push(format!("--listen={}", ports.join(",")));
     }
-    let mut pod = json!({
+    json!({
         "apiVersion": "v1", "kind": "Pod",
         "metadata": {"name": name, "namespace": namespace, "labels": labels},
         "spec": {
@@ -172,16 +174,12 @@ pub fn pod(namespace: &str, name: &str, labels: &Labels, listen: &[u16], account
             "terminationGracePeriodSeconds": 1,
             "securityContext": {"runAsNonRoot": true, "runAsUser": 65532, "runAsGroup": 65532},
             "containers": [{
-                "name": CONTAINER, "image": IMAGE, "args": args,
+                "name": CONTAINER, "image": image, "args": args,
                 "securityContext": {"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true},
                 "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"cpu": "200m", "memory": "64Mi"}},
             }],
         },
-    });
-    if let Some(account) = account {
-        pod["spec"]["serviceAccountName"] = account.into();
-    }
-    pod
+    })
 }
 
 #[cfg(test)]
@@ -191,13 +189,14 @@ mod tests {
     fn twin() -> Twin {
         let labels = json!({"app": "backup", "batch.kubernetes.io/job-name": "b-1", "job-name": "b-1"});
         let template = json!({"metadata": {"labels": labels}, "spec": {"serviceAccountName": "shop"}});
-        Twin::new("backup", "shop", &template)
+        Twin::new(Who::Jobs("backup".to_owned()), "backup", "shop", &template)
     }
 
     #[test]
     fn a_twin_has_the_identity_and_neither_traffic_nor_another_controller() {
-        let pod = twin().pod("u-1");
+        let pod = twin().pod("agent:1", "u-1");
         assert_eq!(pod["metadata"]["labels"], json!({"app": "backup"}));
+        assert_eq!(pod["spec"]["containers"][0]["image"], "agent:1");
         assert_eq!(pod["spec"]["serviceAccountName"], "shop");
         assert_eq!(pod["metadata"]["ownerReferences"][0]["controller"], true);
         assert_eq!(pod["spec"]["readinessGates"][0]["conditionType"], "gauntlet.test/never");

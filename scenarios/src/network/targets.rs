@@ -2,15 +2,17 @@
 
 use super::members::{Member, Members};
 use super::plan::{Beyond, Destination, Plan, What};
-use super::policies::Subject;
+use super::policies::{End, Subject};
 use gauntlet_cluster::probe::Target;
 use gauntlet_core::Trouble;
 use gauntlet_core::contract::network::Protocol;
 use gauntlet_core::trouble::OrTrouble;
 use gauntlet_engine::Lab;
-use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::core::v1::{Service, ServicePort};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::ResourceExt;
 use kube::api::{Api, ListParams};
+use std::collections::BTreeMap;
 
 /// One way to reach a destination.
 #[derive(Debug, Clone)]
@@ -28,10 +30,12 @@ pub struct Way {
 #[derive(Debug, Clone, Default)]
 pub struct Resolved {
     pub ways: Vec<Way>,
-    /// What policies see there.
-    pub subject: Option<Subject>,
+    /// What policies see there, where it is no member.
+    pub end: End,
     /// The pods behind a Service, by their places among the members.
     pub behind: Vec<usize>,
+    /// The ports of those pods, by the Service's.
+    pub target_ports: BTreeMap<u16, u16>,
 }
 
 /// Hosts outside the cluster, as the plan needs them.
@@ -57,27 +61,27 @@ async fn one(lab: &Lab, destination: &Destination, members: &Members) -> Result<
     let only = |host: Option<String>| Resolved { ways: host.map(plain).into_iter().collect(), ..Resolved::default() };
     Ok(match &destination.what {
         What::Pods(who) => {
-            let pods: Vec<(usize, &Member)> = members.of(who).collect();
+            let pods: Vec<(usize, &Member)> = members.reached(who).collect();
             let way = |(place, member): &(usize, &Member)| Way { pod: Some(*place), ..plain(member.address.clone()) };
-            Resolved {
-                ways: pods.iter().map(way).collect(),
-                subject: pods.first().map(|(_, member)| member.subject.clone()),
-                behind: vec![],
-            }
+            Resolved { ways: pods.iter().map(way).collect(), ..Resolved::default() }
         }
         What::Service { workload, service } => {
             let who = super::plan::Who::Pods(workload.clone());
-            let pods: Vec<(usize, &Member)> = members.of(&who).collect();
+            let pods: Vec<(usize, &Member)> = members.reached(&who).collect();
             let namespace = lab.deployment().workload(workload).map_or("default", |w| &w.namespace.value);
             let found = get(lab, namespace, service).await?;
+            let subject = pods.first().map(|(_, member)| &member.subject);
+            let target_ports = found.as_ref().map(|found| target_ports(found, subject)).unwrap_or_default();
             let way = found.map(|found| Way { ports: Some(ports(&found)), ..plain(host(&found)) });
             Resolved {
                 ways: way.into_iter().collect(),
-                subject: pods.first().map(|(_, member)| member.subject.clone()),
                 behind: pods.into_iter().map(|(place, _)| place).collect(),
+                target_ports,
+                ..Resolved::default()
             }
         }
-        What::Dns => only(dns(lab).await?),
+        // Wherever it really is: to policies it is the pods behind its Service.
+        What::Dns => Resolved { end: End { pod: Some(dns_pod()), address: None }, ..only(dns(lab).await?) },
         What::ApiServer => only(get(lab, "default", "kubernetes").await?.map(|service| host(&service))),
         What::Nodes => {
             let nodes = lab.view().snapshot().nodes;
@@ -88,9 +92,14 @@ async fn one(lab: &Lab, destination: &Destination, members: &Members) -> Result<
             };
             let mut ways: Vec<Way> = nodes.iter().filter_map(way).collect();
             ways.sort_by(|a, b| a.node.cmp(&b.node));
-            Resolved { ways, ..Resolved::default() }
+            let address = ways.first().and_then(|way| way.host.parse().ok());
+            Resolved { ways, end: End { pod: None, address }, ..Resolved::default() }
         }
-        What::Outside(place) => only(lab.cluster().outside_hosts().get(*place).map(|host| host.address.to_string())),
+        What::Outside(place) => {
+            let address = lab.cluster().outside_hosts().get(*place).map(|host| host.address);
+            let end = End { pod: None, address };
+            Resolved { end, ..only(address.map(|address| address.to_string())) }
+        }
     })
 }
 
@@ -106,6 +115,11 @@ async fn dns(lab: &Lab) -> Result<Option<String>, Trouble> {
     Ok(list.or_trouble(|| "cannot look for the cluster's DNS")?.items.first().map(host))
 }
 
+fn dns_pod() -> Subject {
+    let labels = [("k8s-app".to_owned(), "kube-dns".to_owned())].into();
+    Subject { namespace: "kube-system".to_owned(), labels, ..Subject::default() }
+}
+
 /// The address of a Service, or its name where it has none.
 fn host(service: &Service) -> String {
     let address = service.spec.as_ref().and_then(|spec| spec.cluster_ip.clone());
@@ -116,6 +130,20 @@ fn host(service: &Service) -> String {
 fn ports(service: &Service) -> Vec<u16> {
     let ports = service.spec.iter().flat_map(|spec| spec.ports.iter().flatten());
     ports.filter_map(|port| u16::try_from(port.port).ok()).collect()
+}
+
+fn target_ports(service: &Service, subject: Option<&Subject>) -> BTreeMap<u16, u16> {
+    let ports = service.spec.iter().flat_map(|spec| spec.ports.iter().flatten());
+    let target = |port: &ServicePort| {
+        let own = u16::try_from(port.port).ok()?;
+        let target = match &port.target_port {
+            Some(IntOrString::Int(number)) => u16::try_from(*number).ok()?,
+            Some(IntOrString::String(name)) => *subject?.ports.get(name)?,
+            None => own,
+        };
+        Some((own, target))
+    };
+    ports.filter_map(target).collect()
 }
 
 /// The ways of a destination that a source's pod has to try: not to itself, which no policy judges, so not through a

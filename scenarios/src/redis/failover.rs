@@ -4,9 +4,8 @@
 
 use super::live::Members;
 use super::topology::{self, Node};
-use crate::workload::fleet::Fleet;
 use crate::workload::judge::{self, Allowance};
-use crate::workload::{control_round, now_us};
+use crate::workload::{Load, now_us, set_to_work};
 use async_trait::async_trait;
 use gauntlet_chaos::hold::HoldContainer;
 use gauntlet_cluster::progress::Waiting;
@@ -25,10 +24,8 @@ pub struct Failover;
 /// How often nodes are asked; their state cannot be watched from outside.
 const ASK_EVERY: Duration = Duration::from_millis(500);
 
-/// Successes of every client that show that it is at work.
+/// Successes of every client that show that it is served again.
 const AT_WORK: u64 = 50;
-
-const AT_WORK_WITHIN: Duration = Duration::from_secs(60);
 
 const SERVED_AGAIN: &str = "clients of the lost shard are served within the budget";
 
@@ -65,12 +62,7 @@ impl Scenario for Failover {
         let victim = choose(lab, &members).await?;
         let budget = objective.budget.for_node_timeout(members.node_timeout(&victim.pod).await?);
         lab.note(format!("victim: {} (node {}), budget {}", victim.pod, victim.node.id, Span(budget)));
-        let control = control_round(lab).await?;
-
-        let fleet = Fleet::start(lab, "fault", 20).await?;
-        if !fleet.progress(AT_WORK, AT_WORK_WITHIN).await? {
-            return Err(Trouble::harness("the clients do not get to work before the fault"));
-        }
+        let (control, fleet) = set_to_work(lab, Load::every_ms(20)).await?;
         lab.phase(Phase::Inject);
         let injected_us = now_us();
         let namespace = members.workload.namespace.value.clone();
@@ -107,11 +99,8 @@ impl Scenario for Failover {
         judge::show_gap(lab, &histories, (&store.name.value, SERVED_AGAIN), span, budget, of_victim);
         let gap = judge::longest_gap(&histories, &store.name.value, injected_us, observed_us, of_victim);
         check_gap(lab, promise, gap, budget);
-        let allowance = Allowance {
-            plain_percent: objective.plain_loss_percent,
-            replicated: objective.replicated_loss,
-            needs_replicated: true,
-        };
+        let allowance =
+            Allowance { plain_percent: objective.plain_loss_percent, replicated: objective.replicated_loss };
         judge::judge_all(lab, &histories, allowance, promise);
         Ok(())
     }

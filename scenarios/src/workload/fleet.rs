@@ -64,15 +64,7 @@ impl<'a> Fleet<'a> {
     ///
     /// # Errors
     /// A client did not start, or could not reach what it uses.
-    pub async fn start(lab: &'a Lab, part: &str, pause_ms: u64) -> Result<Self, Trouble> {
-        Self::start_with(lab, part, Load { pause_ms, consume: false, pinned: false }).await
-    }
-
-    /// As [`Fleet::start`], with that load.
-    ///
-    /// # Errors
-    /// As there.
-    pub async fn start_with(lab: &'a Lab, part: &str, load: Load) -> Result<Self, Trouble> {
+    pub async fn start(lab: &'a Lab, part: &str, load: Load) -> Result<Self, Trouble> {
         let mut clients = Client::all(lab.deployment());
         if load.pinned {
             clients.extend(Client::pinned(lab.deployment()));
@@ -240,7 +232,9 @@ impl<'a> Fleet<'a> {
         let file = self.lab.folder.join(format!("{}.jsonl", self.placement.pod_name(client)));
         for last in [false, true] {
             let text = self.tell(client, "history").await?.stdout;
-            std::fs::write(&file, &text).or_trouble(|| format!("cannot write {}", file.display()))?;
+            // What servers answered is in it.
+            std::fs::write(&file, self.lab.redactor.known(&text))
+                .or_trouble(|| format!("cannot write {}", file.display()))?;
             match History::parse(&text) {
                 Ok(history) => return Ok(history),
                 Err(error) if last => {

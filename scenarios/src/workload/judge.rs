@@ -4,6 +4,7 @@ use super::fleet::Histories;
 use super::pods::{CONSUMER, Client};
 use gauntlet_core::checkers::{Conclusion, Finding, availability, jobs, nats, nats_consumer, redis};
 use gauntlet_core::contract::Deployment;
+use gauntlet_core::contract::store::{Store, StoreKind};
 use gauntlet_core::history::{Attempt, History, Operation};
 use gauntlet_core::span::Span;
 use gauntlet_core::timeline::{Violation, around};
@@ -24,8 +25,6 @@ pub struct Allowance {
     pub plain_percent: f64,
     /// Of writes that a replica acknowledged too.
     pub replicated: u64,
-    /// Whether replicated acknowledgements must have been seen at all.
-    pub needs_replicated: bool,
 }
 
 /// Operations shown on each side of the moment at which a promise was broken.
@@ -82,7 +81,7 @@ pub fn judge_all(lab: &Lab, histories: &Histories, allowance: Allowance, loss_pr
     let deployment = lab.deployment();
     for client in Client::all(deployment) {
         match client {
-            Client::Redis(store) => judge_redis(lab, histories, &store.name.value, allowance, loss_promise),
+            Client::Redis(store) => judge_redis(lab, histories, store, allowance, loss_promise),
             Client::Nats(store) | Client::NatsAt(store, _) => {
                 let promise = store.promise.as_ref().map_or(loss_promise, |promise| promise.as_str());
                 let name = "acknowledged messages are there once and in order";
@@ -100,9 +99,18 @@ pub fn judge_all(lab: &Lab, histories: &Histories, allowance: Allowance, loss_pr
     }
 }
 
-fn judge_redis(lab: &Lab, histories: &Histories, store: &str, allowance: Allowance, promise: &str) {
-    let Some(history) = histories.of(store) else { return };
-    let waited = if allowance.needs_replicated { NEEDED } else { 0 };
+/// Whether replicas are promised, so that acknowledgements of theirs must have been seen: without one, "none was lost"
+/// says nothing.
+fn has_replicas(store: &Store) -> bool {
+    matches!(store.kind, StoreKind::RedisCluster { replicas_per_primary, .. } if replicas_per_primary > 0)
+}
+
+fn judge_redis(lab: &Lab, histories: &Histories, store: &Store, allowance: Allowance, promise: &str) {
+    let waited = if has_replicas(store) { NEEDED } else { 0 };
+    let store = store.name.value.as_str();
+    let Some(history) = histories.of(store) else {
+        return lab.check(promise, &format!("{store}: acknowledged writes are there"), Outcome::Unknown, "no history");
+    };
     let report = redis::check(history, redis::Needs { plain: NEEDED, waited });
     let lost = report.lost_waited.len() as u64;
     lab.figure(&format!("{store}: replicated writes lost"), lost as f64, "writes", Some(allowance.replicated as f64));
@@ -143,17 +151,17 @@ pub fn judge_nats(lab: &Lab, histories: &Histories, client: &str, name: &str) ->
     concluded(conclusion, format!("all {} of them", report.published.acked))
 }
 
-/// Records what became of a fleet's durable consumer. Of confirmed acknowledgements `forgotten` may have been undone.
-pub fn judge_consumer(lab: &Lab, histories: &Histories, store: &str, forgotten: u64, promise: &str) {
+/// Records what became of a fleet's durable consumer. What was confirmed in `excused` times may have been undone.
+pub fn judge_consumer(lab: &Lab, histories: &Histories, store: &str, excused: &[nats::Span], promise: &str) {
     let name = "the consumer went on where it was";
     let Some(history) = histories.of(store) else {
         return lab.check(promise, name, Outcome::Unknown, "no history");
     };
-    let report = consumer(history, &histories.stream);
-    let undone = report.furthest_back.max(report.redelivered.len() as u64);
-    lab.figure(&format!("{store}: acknowledgements forgotten"), undone as f64, "messages", Some(forgotten as f64));
-    let held = format!("{} confirmed, {undone} of them forgotten, {forgotten} allowed", report.confirmed);
-    let conclusion = report.conclude(forgotten);
+    let report = consumer(history, &histories.stream, excused);
+    let forgotten = report.forgotten;
+    lab.figure(&format!("{store}: acknowledgements forgotten"), forgotten as f64, "messages", None);
+    let held = format!("{} confirmed, {forgotten} of them forgotten with their leader", report.confirmed);
+    let conclusion = report.conclude();
     if let Conclusion::Found(findings) = &conclusion {
         show_findings(lab, history, store, name, findings);
     }
@@ -161,8 +169,8 @@ pub fn judge_consumer(lab: &Lab, histories: &Histories, store: &str, forgotten: 
     lab.check(promise, name, outcome, detail);
 }
 
-fn consumer(history: &History, stream: &str) -> nats_consumer::Report {
-    nats_consumer::check(history, stream, CONSUMER, NEEDED)
+fn consumer(history: &History, stream: &str, excused: &[nats::Span]) -> nats_consumer::Report {
+    nats_consumer::check(history, stream, CONSUMER, NEEDED, excused)
 }
 
 fn consumes(history: &History) -> bool {
@@ -197,7 +205,7 @@ pub fn control(deployment: Deployment<'_>, histories: &Histories) -> Evidence {
         let conclusion = match client {
             Client::Redis(_) => redis::check(history, redis::Needs { plain: NEEDED, waited: 0 }).conclude(0.0),
             Client::Nats(_) | Client::NatsAt(..) => match nats::check(history, &histories.stream, NEEDED).conclude() {
-                Conclusion::Clean if consumes(history) => consumer(history, &histories.stream).conclude(0),
+                Conclusion::Clean if consumes(history) => consumer(history, &histories.stream, &[]).conclude(),
                 conclusion => conclusion,
             },
             Client::Jobs(_) => jobs::check(history, NEEDED).conclude(),

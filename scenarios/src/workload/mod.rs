@@ -16,30 +16,32 @@ use gauntlet_core::{Evidence, Trouble};
 use gauntlet_engine::Lab;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Successes of every client that make a control.
-const CONTROL: u64 = 50;
+/// Successes of every client that make a control, and that show that it is at work.
+const AT_WORK: u64 = 50;
 
-const CONTROL_WITHIN: Duration = Duration::from_secs(60);
+const AT_WORK_WITHIN: Duration = Duration::from_secs(60);
 
-/// Lets a fleet of clients of its own work without any fault, and judges what it saw.
+/// Lets a fleet of clients work without any fault and judges what it saw; then sets another to the same work, for the
+/// fault to come.
 ///
 /// # Errors
-/// The clients could not be started or ended.
-pub async fn control_round(lab: &Lab) -> Result<Evidence, Trouble> {
-    control_round_with(lab, Load { pause_ms: 20, consume: false, pinned: false }).await
+/// Clients could not be started or ended, or did not get to work.
+pub async fn set_to_work(lab: &Lab, load: Load) -> Result<(Evidence, Fleet<'_>), Trouble> {
+    let control = control_round(lab, load).await?;
+    let fleet = Fleet::start(lab, "fault", load).await?;
+    if !fleet.progress(AT_WORK, AT_WORK_WITHIN).await? {
+        return Err(Trouble::harness("the clients do not get to work before the fault"));
+    }
+    Ok((control, fleet))
 }
 
-/// As [`control_round`], with that load.
-///
-/// # Errors
-/// As there.
-pub async fn control_round_with(lab: &Lab, load: Load) -> Result<Evidence, Trouble> {
+async fn control_round(lab: &Lab, load: Load) -> Result<Evidence, Trouble> {
     lab.phase(Phase::Control);
-    let fleet = Fleet::start_with(lab, "control", load).await?;
-    let worked = fleet.progress(CONTROL, CONTROL_WITHIN).await?;
+    let fleet = Fleet::start(lab, "control", load).await?;
+    let worked = fleet.progress(AT_WORK, AT_WORK_WITHIN).await?;
     let histories = fleet.finish().await?;
     if !worked {
-        return Ok(Evidence::Missing(format!("not every client succeeded {CONTROL} times without the fault")));
+        return Ok(Evidence::Missing(format!("not every client succeeded {AT_WORK} times without the fault")));
     }
     Ok(judge::control(lab.deployment(), &histories))
 }

@@ -91,6 +91,13 @@ pub struct Load {
     pub pinned: bool,
 }
 
+impl Load {
+    /// Reads, writes and jobs, an operation of each worker every so many milliseconds.
+    pub fn every_ms(pause_ms: u64) -> Self {
+        Self { pause_ms, consume: false, pinned: false }
+    }
+}
+
 impl Placement {
     pub fn pod_name(&self, client: &Client<'_>) -> String {
         format!("gauntlet-{}-{}", self.fleet, client.name())

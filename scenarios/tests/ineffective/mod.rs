@@ -1,5 +1,5 @@
-//! Clusters on which faults have no effect: containers are not held, traffic is not cut, policies are not kept, and
-//! there is no node to drain.
+//! Clusters on which faults have no effect: containers are not held, nodes not stopped, traffic is not cut, policies are
+//! not kept, there is no node to drain, and neither data nor volumes are lost.
 
 mod unenforced;
 
@@ -26,8 +26,8 @@ impl Provider for Ineffective {
         "ineffective"
     }
 
-    fn check(&self) -> Result<(), Trouble> {
-        self.real.check()
+    async fn check(&self) -> Result<(), Trouble> {
+        self.real.check().await
     }
 
     async fn launch(&self, wanted: Wanted) -> Result<Box<dyn Cluster>, Trouble> {
@@ -79,6 +79,18 @@ impl Cluster for Unharmed {
         Ok(())
     }
 
+    async fn stop_node(&self, _: &str) -> Result<(), Trouble> {
+        Ok(())
+    }
+
+    async fn freeze_node(&self, _: &str) -> Result<(), Trouble> {
+        Ok(())
+    }
+
+    async fn return_node(&self, _: &str) -> Result<(), Trouble> {
+        Ok(())
+    }
+
     fn outside_hosts(&self) -> &[OutsideHost] {
         self.0.outside_hosts()
     }
@@ -92,7 +104,7 @@ impl Cluster for Unharmed {
     }
 
     async fn traffic_counters(&self, _: &str) -> Result<Counters, Trouble> {
-        Ok(Counters { seen: 0, dropped: 0 })
+        Ok(Counters { seen: 0, dropped: 0, delayed: 0 })
     }
 
     async fn dial(&self, namespace: &str, pod: &str, to: SocketAddr, within: Duration) -> Result<Dialled, Trouble> {

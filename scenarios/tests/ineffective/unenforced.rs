@@ -1,5 +1,6 @@
-//! An API that accepts network policies and keeps none, which is what a cluster without enforcement comes to: each write
-//! of one becomes a dry run.
+//! An API that accepts what it is told and does nothing of it, as far as faults are concerned: each write of a network
+//! policy, of a StatefulSet's replicas and each deletion of a claim becomes a dry run, and a container that is told to
+//! delete everything is told to say so instead.
 
 use gauntlet_cluster::Access;
 use gauntlet_core::Trouble;
@@ -25,13 +26,38 @@ pub async fn access(real: &Access) -> Result<Access, Trouble> {
 }
 
 fn dry(mut request: Request<Body>) -> Request<Body> {
-    let writes = [Method::POST, Method::PUT, Method::PATCH].contains(request.method());
-    if writes && request.uri().path().contains("/networkpolicies") {
-        let uri = request.uri().to_string();
-        let joined = if uri.contains('?') { "&" } else { "?" };
-        if let Ok(dry) = format!("{uri}{joined}dryRun=All").parse::<Uri>() {
-            *request.uri_mut() = dry;
+    let (path, query) = (request.uri().path().to_owned(), request.uri().query().unwrap_or_default().to_owned());
+    let instead = match () {
+        () if is_without_effect(request.method(), &path) => Some(format!("{query}&dryRun=All")),
+        () if path.ends_with("/exec") => harmless(&query),
+        () => None,
+    };
+    if let Some(uri) = instead.and_then(|query| format!("{path}?{}", query.trim_start_matches('&')).parse::<Uri>().ok())
+    {
+        let mut parts = request.uri().clone().into_parts();
+        parts.path_and_query = uri.into_parts().path_and_query;
+        if let Ok(uri) = Uri::from_parts(parts) {
+            *request.uri_mut() = uri;
         }
     }
     request
 }
+
+/// Whether it would be a fault if it were done.
+fn is_without_effect(method: &Method, path: &str) -> bool {
+    let writes = [Method::POST, Method::PUT, Method::PATCH].contains(method);
+    (writes && path.contains("/networkpolicies"))
+        || (writes && path.contains("/statefulsets/") && path.ends_with("/scale"))
+        || (method == Method::DELETE && path.contains("/persistentvolumeclaims/"))
+}
+
+/// What to run instead of a command that deletes everything: one that answers as it would.
+fn harmless(query: &str) -> Option<String> {
+    let is_command = |part: &&str| part.starts_with("command=");
+    let wipes = query.split('&').filter(is_command).any(|part| WIPES.contains(&part));
+    let others = query.split('&').filter(|part| !is_command(part));
+    wipes.then(|| others.chain(["command=echo", "command=OK"]).collect::<Vec<_>>().join("&"))
+}
+
+/// Words of commands that delete everything in a store.
+const WIPES: [&str; 2] = ["command=FLUSHALL", "command=nats-wipe"];
