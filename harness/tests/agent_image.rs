@@ -11,7 +11,7 @@ const RUN: &str = "test-of-the-agent-image";
 const PULLED: &str = "debian:12-slim";
 const MADE: &str = "gauntlet-test/base:made";
 
-/// What the image may be larger than the program: a C library, not a distribution.
+/// What the image may be larger than the program: a C library and `nft`, not a distribution.
 const LIBRARIES: u64 = 20 << 20;
 
 fn docker(arguments: &[&str]) -> Output {
@@ -65,7 +65,7 @@ fn make_base() -> bool {
         return false;
     }
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let made = Command::new("debootstrap").args(["--variant=minbase", "bookworm"]).arg(folder.path()).output();
+    let made = Command::new("debootstrap").args(["--variant=minbase", "--include=nftables", "bookworm"]).arg(folder.path()).output();
     let made = made.expect("debootstrap starts");
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stdout));
     let script = format!("tar --create --directory '{}' . | docker import - {MADE}", folder.path().display());
@@ -113,6 +113,9 @@ fn the_agents_image_is_built_and_small_and_its_program_starts_as_nobody() {
     assert!(help.contains("workload"), "{help}");
     let probed = said(&docker(&[&pod[..], &["probe", "--help"]].concat()));
     assert!(probed.contains("probe"), "{probed}");
+
+    let nft = said(&docker(&["run", "--rm", "--network", "none", "--entrypoint", "/usr/sbin/nft", tag, "--version"]));
+    assert!(nft.starts_with("nftables"), "{nft}");
 
     drop(built);
     let filter = format!("label=gauntlet.test/run={RUN}");

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
-use crate::{cluster_view, exporter, idle, keep, lifecycle, nats_cli, output, probe, standin, workload};
+use crate::{cluster_view, exporter, idle, keep, lifecycle, nats_cli, node, output, probe, standin, workload};
 
 /// What this program was asked as the agent: it was started as `PROGRAM agent …`, or under the name of a tool that the
 /// agent is. Every program that starts itself again inside a cluster looks here first.
@@ -56,6 +56,9 @@ enum Command {
     /// Write known data and tell what of it is there.
     #[command(subcommand)]
     Keep(keep::KeepCommand),
+    /// Have powers over the pods of this node, while somebody renews the lease.
+    #[command(subcommand)]
+    Node(node::NodeCommand),
     /// Print whether targets can be reached, as JSON.
     Probe(probe::ProbeArgs),
 }
@@ -63,7 +66,11 @@ enum Command {
 impl Command {
     /// Whether it runs until TERM, rather than until it is done.
     fn serves(&self) -> bool {
-        matches!(self, Self::Standin { .. } | Self::Workload(_) | Self::RedisExporter(_) | Self::Idle(_))
+        match self {
+            Self::Standin { .. } | Self::Workload(_) | Self::RedisExporter(_) | Self::Idle(_) => true,
+            Self::Node(command) => command.serves(),
+            _ => false,
+        }
     }
 }
 
@@ -109,6 +116,7 @@ fn run(command: Command) -> Result<ExitCode> {
             Command::Nats(args) => nats_cli::run(args).await.map(|()| ExitCode::SUCCESS),
             Command::Idle(args) => idle::run(args).await.map(|()| ExitCode::SUCCESS),
             Command::Keep(command) => keep::run(command).await.map(|()| ExitCode::SUCCESS),
+            Command::Node(command) => node::run(command).await.map(|()| ExitCode::SUCCESS),
             Command::Probe(args) => output::json(&probe::probe(&args).await).map(|()| ExitCode::SUCCESS),
         }
     })

@@ -35,6 +35,25 @@ impl HoldContainer {
         statuses.iter().find(|status| status.name == self.container).cloned()
     }
 
+    /// What was shown, unless a container shows as running though nothing in it does, or must not though it does.
+    async fn stands_still(&self, scene: &Scene, shown: Evidence, victim: &ContainerStatus, wanted: bool) -> Evidence {
+        let Evidence::Shown(what) = shown else { return shown };
+        let now = self.status(&scene.view.snapshot());
+        let replaced = now.is_some_and(|now| is_running(&now) && now.container_id != victim.container_id);
+        let still = replaced && {
+            match scene.cluster.stands_still(&self.namespace, &self.pod, &self.container).await {
+                Ok(still) => still,
+                Err(trouble) => return Evidence::Missing(trouble.message),
+            }
+        };
+        match (wanted, replaced, still) {
+            (true, true, false) => Evidence::Missing("another one runs in its place".to_owned()),
+            (true, true, true) => Evidence::Shown(format!("{what}, and what was started in its place stands still")),
+            (false, _, true) => Evidence::Missing("it was started again, and stands still".to_owned()),
+            (true, false, _) | (false, _, false) => Evidence::Shown(what),
+        }
+    }
+
     async fn shows(
         &self,
         scene: &Scene,
@@ -72,23 +91,24 @@ impl Fault for HoldContainer {
         let Some(victim) = &self.victim else {
             return Evidence::Missing("the container did not run before it was to be killed".to_owned());
         };
-        self.shows(scene, "be dead", |now| death_of(victim, now)).await
+        let shown = self.shows(scene, "be dead", |now| death_of(victim, now)).await;
+        self.stands_still(scene, shown, victim, true).await
     }
 
     async fn is_healed(&self, scene: &Scene) -> Evidence {
         let Some(victim) = &self.victim else {
             return Evidence::Missing("the container did not run before it was to be killed".to_owned());
         };
-        self.shows(scene, "run again", |now| return_of(victim, now)).await
+        let shown = self.shows(scene, "run again", |now| return_of(victim, now)).await;
+        self.stands_still(scene, shown, victim, false).await
     }
 }
 
-/// The very container that ran is dead by SIGKILL, and nothing runs in its place.
+/// The very container that ran is dead by SIGKILL. What shows as running in its place must stand still.
 fn death_of(victim: &ContainerStatus, now: &ContainerStatus) -> Result<String, String> {
     let state = now.state.clone().unwrap_or_default();
-    if state.running.is_some() {
-        let same = now.container_id == victim.container_id;
-        return Err(if same { "it still runs" } else { "another one runs in its place" }.to_owned());
+    if state.running.is_some() && now.container_id == victim.container_id {
+        return Err("it still runs".to_owned());
     }
     let last = now.last_state.clone().unwrap_or_default();
     let end = state.terminated.or(last.terminated).ok_or("it does not run, but no end of it is on record")?;
@@ -101,9 +121,12 @@ fn death_of(victim: &ContainerStatus, now: &ContainerStatus) -> Result<String, S
     }
 }
 
+fn is_running(status: &ContainerStatus) -> bool {
+    status.state.as_ref().is_some_and(|state| state.running.is_some())
+}
+
 fn return_of(victim: &ContainerStatus, now: &ContainerStatus) -> Result<String, String> {
-    let running = now.state.as_ref().is_some_and(|state| state.running.is_some());
-    if !running {
+    if !is_running(now) {
         return Err("it does not run".to_owned());
     }
     if now.container_id == victim.container_id {
@@ -131,6 +154,12 @@ mod tests {
         json!({"terminated": {"exitCode": code, "containerID": id}})
     }
 
+    /// Another one shows as running, and the last end on record is this.
+    fn replaced(id: &str, code: i32) -> ContainerStatus {
+        let last = serde_json::from_value(ended(id, code)).unwrap();
+        ContainerStatus { last_state: Some(last), ..status("b", running()) }
+    }
+
     #[test]
     fn only_the_death_of_the_very_container_by_sigkill_counts() {
         let victim = status("a", running());
@@ -140,6 +169,9 @@ mod tests {
             (status("b", running()), false),
             (status("a", ended("a", 0)), false),
             (status("b", ended("b", 137)), false),
+            (replaced("a", 137), true),
+            (replaced("a", 0), false),
+            (replaced("0", 137), false),
             (status("a", json!({"waiting": {"reason": "x"}})), false),
         ] {
             assert_eq!(death_of(&victim, &now).is_ok(), effective, "{now:?}");

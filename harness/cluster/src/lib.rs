@@ -11,6 +11,7 @@
 //! - [`timeline`]: what pods and event objects amount to, for the events of a run
 //! - [`exec`]: commands in pods, and their logs
 //! - [`probe`]: connections tried from inside pods
+//! - [`node_agent`]: powers that the Kubernetes API does not give, by an agent on every node
 //! - [`nodes`]: cordon, evict, drain
 //! - [`traffic`]: faults of the traffic between some parties
 //! - [`jobs`], [`volumes`], [`claims`]: jobs by hand; claims and replicas of StatefulSets; what lies on a claim
@@ -25,6 +26,7 @@ pub mod exec;
 pub mod host;
 pub mod images;
 pub mod jobs;
+pub mod node_agent;
 pub mod nodes;
 pub mod order;
 pub mod ownership;

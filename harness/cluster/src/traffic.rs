@@ -1,5 +1,6 @@
 //! Faults of the traffic between some parties, as data, and what can be asked of a cluster's network.
 
+pub use gauntlet_core::node_agent::Dialled;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::IpAddr;
@@ -51,17 +52,6 @@ pub struct Counters {
     pub seen: u64,
     pub dropped: u64,
     pub delayed: u64,
-}
-
-/// What became of a connection that was tried.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Dialled {
-    Open,
-    /// The other side was reached, and nobody listens there.
-    Refused,
-    /// Nothing was heard.
-    Timeout,
 }
 
 /// A host that is not the cluster's, which pods reach where policies allow it.

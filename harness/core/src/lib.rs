@@ -7,6 +7,7 @@
 //! - [`verdict`]: evidence and findings, and the verdict that follows from them
 //! - [`matrix`]: who was expected to reach whom, and who did
 //! - [`event`]: everything that happens in a run; reports are made from nothing else
+//! - [`node_agent`]: what is said to the agent on a node, and what it answers
 //! - [`seed`]: random choices that a run can repeat
 //! - [`run`]: names of runs, and exit codes
 //! - [`history`], [`checkers`]: what clients did and saw, and what that says of the store behind them
@@ -23,6 +24,7 @@ pub mod event;
 pub mod history;
 pub mod kept;
 pub mod matrix;
+pub mod node_agent;
 pub mod problem;
 pub mod redact;
 pub mod run;

@@ -25,7 +25,8 @@ pub fn plan(cluster: &Kubeconfig, namespaces: &[String], objects: &[Value], kind
         let _ = writeln!(text, "           in no namespace: {}", loose.join(", "));
     }
     let nodes = if cluster.node_faults {
-        "cordon and drain nodes in turn, with the pods that others have on them"
+        "cordon and drain nodes in turn, with the pods that others have on them; a privileged agent of ours on every \
+         node kills containers and cuts the traffic of our pods, and undoes it when it hears nothing of us for 30 s"
     } else {
         "no node (--allow-node-faults allows it)"
     };

@@ -72,6 +72,11 @@ impl Process {
         Self { child, name: name.into(), log }
     }
 
+    /// Of the program itself: what starts it puts it in its own place.
+    pub fn id(&self) -> i32 {
+        self.child.id() as i32
+    }
+
     /// SIGKILL, and gone when this returns.
     pub fn kill(&mut self) {
         let _ = self.child.kill();
@@ -94,7 +99,7 @@ impl Process {
     }
 
     fn signal(&self, signal: Signal) {
-        nix::sys::signal::kill(nix::unistd::Pid::from_raw(self.child.id() as i32), signal).unwrap();
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(self.id()), signal).unwrap();
     }
 
     /// Waits for its end.

@@ -56,7 +56,8 @@ pub async fn run_pods(scene: &Scene, placed: &[(&str, &str)]) -> Outcome {
         conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
     };
     let all = scene.view.until("the pods", DEADLINE, scene.progress.as_ref(), |snapshot| {
-        let count = snapshot.pods.iter().filter(|pod| ready(pod)).count();
+        let ours = snapshot.pods.iter().filter(|pod| pod.metadata.namespace.as_deref() == Some("default"));
+        let count = ours.filter(|pod| ready(pod)).count();
         if count == placed.len() { Ok(()) } else { Err(format!("{count} are ready")) }
     });
     all.await.map_err(text)

@@ -20,7 +20,7 @@ fn pod(name: &str) -> Party {
     Party::pod("default", name)
 }
 
-async fn a_cut_is_proven_and_healed(scene: &Scene) -> Outcome {
+pub async fn a_cut_is_proven_and_healed(scene: &Scene) -> Outcome {
     let cut = inject(scene, CutTraffic::between(vec![pod("a")], vec![pod("b")])).await.map_err(text)?;
     shown(cut.effect())?;
     check(!reaches(scene, "a", "b").await?, "a still reaches b")?;
@@ -39,7 +39,7 @@ async fn a_cut_of_those_who_cannot_talk_proves_nothing(scene: &Scene) -> Outcome
     shown(&first.heal().await.map_err(text)?)
 }
 
-async fn loss_is_proven_by_what_it_dropped(scene: &Scene) -> Outcome {
+pub async fn loss_is_proven_by_what_it_dropped(scene: &Scene) -> Outcome {
     let fault = TrafficFault {
         from: vec![pod("a")],
         to: vec![pod("b")],
@@ -65,7 +65,7 @@ async fn a_delay_is_proven_by_how_long_it_took(scene: &Scene) -> Outcome {
     shown(&late.heal().await.map_err(text)?)
 }
 
-async fn another_process_heals_what_is_left(scene: &Scene) -> Outcome {
+pub async fn another_process_heals_what_is_left(scene: &Scene) -> Outcome {
     drop(inject(scene, CutTraffic::between(vec![pod("a")], vec![pod("b")])).await.map_err(text)?);
     check(!reaches(scene, "a", "b").await?, "a still reaches b")?;
     let troubles = heal_all(&scene.journal, scene.cluster.as_ref()).await;

@@ -3,10 +3,12 @@
 //! - [`embedded`]: the embedded Kubernetes, the default
 //! - [`kubeconfig`]: a cluster that exists already and has other users
 //! - [`kind`]: clusters in Docker
+//! - [`real`]: what the latter two have in common once they run
 
 pub mod embedded;
 pub mod kind;
 pub mod kubeconfig;
+pub mod real;
 
 use crate::access::Access;
 use crate::images::AGENT_IMAGE;
@@ -134,6 +136,15 @@ pub trait Cluster: Send + Sync {
     /// As [`Cluster::hold_container`].
     async fn release_container(&self, _namespace: &str, _pod: &str, _container: &str) -> Result<(), Trouble> {
         Err(no_verb("let a container start again"))
+    }
+
+    /// Whether a container that was held and shows as running does nothing: some nodes let what is started in the place
+    /// of the killed process stand still.
+    ///
+    /// # Errors
+    /// As [`Cluster::hold_container`].
+    async fn stands_still(&self, _namespace: &str, _pod: &str, _container: &str) -> Result<bool, Trouble> {
+        Ok(false)
     }
 
     /// Takes the power from a node: what ran there is dead, and nothing more is heard of it.

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use embedded_apimachinery::kubelet::{ExecOptions, ExecOutput, LogOptions};
 use embedded_node::runtime::{
-    Capabilities, ContainerConfig, ContainerRuntime, Exit, Limits, Mount, MountKind, Runc, RuntimeError, User,
+    Capabilities, ContainerConfig, ContainerRuntime, Exit, Limits, Mount, MountKind, Processes, Runc, RuntimeError,
+    User,
 };
 use futures::StreamExt;
 use tokio::sync::watch;
@@ -31,7 +32,7 @@ fn container(directory: &Path, id: &str, script: &str) -> ContainerConfig {
         user: User { uid: 999, gid: 999, additional_gids: vec![2000] },
         hostname: "pod-name".into(),
         netns: "/proc/self/ns/net".into(),
-        pid_namespace_of: None,
+        processes: Processes::Own,
         mounts: Vec::new(),
         read_only_root: true,
         no_new_privileges: true,

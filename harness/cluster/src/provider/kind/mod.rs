@@ -3,25 +3,29 @@
 //!
 //! - [`topology`]: the nodes and their images; [`load`]: the images on them
 //! - [`programs`]: what this machine must have; [`command`]: how it is told what to do
+//! - [`outage`]: nodes that are stopped, frozen and brought back
 //! - [`record`]: what is remembered of a cluster, so that it is deleted whatever happens
 
 mod command;
 pub mod load;
+mod outage;
 mod programs;
 mod record;
 pub mod topology;
 
-use super::kubeconfig::nodes::{self, Nodes};
+use super::kubeconfig::nodes;
+use super::real::{Maker, Real};
 use super::{Cluster, Provider, Wanted, run_of};
 use crate::access::Access;
 use crate::images;
+use crate::node_agent::NodeAgents;
 use crate::progress::Quiet;
 use crate::view::View;
 use async_trait::async_trait;
 use command::Call;
+use gauntlet_core::Trouble;
 use gauntlet_core::contract::workload::Image;
 use gauntlet_core::trouble::OrTrouble;
-use gauntlet_core::{Capability, Trouble};
 use k8s_openapi::api::core::v1::Node;
 use kube::api::{Api, ListParams};
 use load::Agent;
@@ -99,7 +103,7 @@ impl Kind {
         images
     }
 
-    async fn bring_up(&self, programs: &Programs, wanted: &Wanted) -> Result<Running, Trouble> {
+    async fn bring_up(&self, programs: &Programs, wanted: &Wanted) -> Result<Real, Trouble> {
         let record = Record::of(&self.state_dir, &wanted.id);
         let name = cluster_name(&wanted.id);
         let (config, node_count) = self.topology.cluster(&name, wanted.workers);
@@ -125,7 +129,9 @@ impl Kind {
                 tracing::info!(image, cluster = name, "not in the local engine: left to the nodes to pull");
             }
         }
-        self.running(wanted.id.clone(), access).await
+        let agents = NodeAgents::deploy(&access, &wanted.run, self.agent.name()).await;
+        let agents = agents.map_err(|trouble| trouble.doing("cannot bring agents to the nodes"))?;
+        self.running(wanted.id.clone(), access, Some(agents)).await
     }
 
     async fn ensure_agent(&self, programs: &Programs, record: &Record, run: &str) -> Result<(), Trouble> {
@@ -137,10 +143,18 @@ impl Kind {
         load::build(&programs.docker, &record.build_context(), &program, name, base, run).await
     }
 
-    async fn running(&self, id: String, access: Access) -> Result<Running, Trouble> {
+    async fn running(&self, id: String, access: Access, agents: Option<NodeAgents>) -> Result<Real, Trouble> {
         let api: Api<Node> = Api::all(access.client.clone());
         let list = api.list(&ListParams::default()).await.or_trouble(|| "cannot list the cluster's nodes")?;
-        Ok(Running { id, access, nodes: nodes::choose_of_own(&list.items), provider: self.clone() })
+        Ok(Real {
+            id,
+            access,
+            nodes: nodes::choose_of_own(&list.items),
+            agent_image: self.agent.name().to_owned(),
+            may_drain: true,
+            agents,
+            maker: Box::new(self.clone()),
+        })
     }
 
     /// Deletes a cluster and what was made for it; goes on whatever fails.
@@ -250,7 +264,8 @@ impl Provider for Kind {
             return Ok(None);
         }
         let access = Access::from_kubeconfig(&record.kubeconfig()).await?;
-        Ok(Some(Box::new(self.running(id.to_owned(), access).await?)))
+        let agents = NodeAgents::find(&access, run_of(id)).await?;
+        Ok(Some(Box::new(self.running(id.to_owned(), access, agents).await?)))
     }
 
     async fn discard(&self, id: &str) -> Result<(), Trouble> {
@@ -262,42 +277,25 @@ impl Provider for Kind {
     }
 }
 
-/// A running cluster of kind.
-struct Running {
-    id: String,
-    access: Access,
-    nodes: Nodes,
-    provider: Kind,
-}
-
 #[async_trait]
-impl Cluster for Running {
-    fn id(&self) -> &str {
-        &self.id
+impl Maker for Kind {
+    fn has_nodes_in_hand(&self) -> bool {
+        true
     }
 
-    fn access(&self) -> &Access {
-        &self.access
+    async fn stop_node(&self, node: &str) -> Result<(), Trouble> {
+        outage::stop(&programs::find(topology::ANY_KIND).await?.docker, node).await
     }
 
-    fn capabilities(&self) -> BTreeSet<Capability> {
-        // Without a node set aside the clients would be drained themselves.
-        self.nodes.quiet.iter().map(|_| Capability::DrainNodes).collect()
+    async fn freeze_node(&self, node: &str) -> Result<(), Trouble> {
+        outage::freeze(&programs::find(topology::ANY_KIND).await?.docker, node).await
     }
 
-    fn workers(&self) -> &[String] {
-        &self.nodes.workers
+    async fn return_node(&self, node: &str) -> Result<(), Trouble> {
+        outage::bring_back(&programs::find(topology::ANY_KIND).await?.docker, node).await
     }
 
-    fn quiet_node(&self) -> Option<&str> {
-        self.nodes.quiet.as_deref()
-    }
-
-    fn agent_image(&self) -> &str {
-        self.provider.agent.name()
-    }
-
-    async fn shutdown(&self) -> Result<(), Trouble> {
-        self.provider.discard(&self.id).await
+    async fn shutdown(&self, _: &Access, id: &str) -> Result<(), Trouble> {
+        self.discard(id).await
     }
 }

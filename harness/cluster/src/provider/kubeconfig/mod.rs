@@ -7,21 +7,22 @@
 pub mod nodes;
 mod permissions;
 
+use super::real::{Maker, Real};
 use super::{Cluster, Provider, Wanted, run_of};
 use crate::access::{Access, RUN_LABEL};
 use crate::images;
+use crate::node_agent::NodeAgents;
 use crate::ownership;
 use async_trait::async_trait;
+use gauntlet_core::Trouble;
 use gauntlet_core::contract::workload::Image;
 use gauntlet_core::trouble::OrTrouble;
-use gauntlet_core::{Capability, Trouble};
 use k8s_openapi::api::core::v1::Node;
 use k8s_openapi::api::storage::v1::StorageClass;
 use kube::ResourceExt;
 use kube::api::{Api, ListParams};
 use nodes::Nodes;
 use serde_json::Value;
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -35,7 +36,7 @@ const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
 pub struct Kubeconfig {
     pub file: PathBuf,
     pub context: String,
-    /// Nodes may be cordoned and drained, whoever else has pods on them.
+    /// Nodes may be cordoned and drained, whoever else has pods on them, and get an agent that has power over pods.
     pub node_faults: bool,
     pub agent_image: String,
 }
@@ -59,9 +60,17 @@ impl Kubeconfig {
         Ok(nodes::choose(&list.items))
     }
 
-    async fn running(&self, id: String, access: Access) -> Result<Running, Trouble> {
+    async fn running(&self, id: String, access: Access, agents: Option<NodeAgents>) -> Result<Real, Trouble> {
         let nodes = Self::nodes(&access).await?;
-        Ok(Running { id, access, nodes, node_faults: self.node_faults, agent_image: self.agent_image.clone() })
+        Ok(Real {
+            id,
+            access,
+            nodes,
+            agent_image: self.agent_image.clone(),
+            may_drain: self.node_faults,
+            agents,
+            maker: Box::new(self.clone()),
+        })
     }
 }
 
@@ -89,9 +98,13 @@ impl Provider for Kubeconfig {
         permissions::check(&access, &wanted.objects, self.node_faults).await?;
         ownership::check_free(&access, &wanted.namespaces).await?;
         check_storage(&access, &wanted.objects).await?;
-        let running = self.running(wanted.id, access).await?;
+        let mut running = self.running(wanted.id, access, None).await?;
         if running.nodes.workers.is_empty() {
             return Err(Trouble::input(format!("no node of context {} takes pods", self.context)));
+        }
+        if self.node_faults {
+            let deployed = NodeAgents::deploy(&running.access, &wanted.run, &self.agent_image).await;
+            running.agents = Some(deployed.map_err(|trouble| trouble.doing("cannot bring agents to the nodes"))?);
         }
         Ok(Box::new(running))
     }
@@ -101,7 +114,9 @@ impl Provider for Kubeconfig {
     }
 
     async fn find(&self, id: &str) -> Result<Option<Box<dyn Cluster>>, Trouble> {
-        Ok(Some(Box::new(self.running(id.to_owned(), self.access().await?).await?)))
+        let access = self.access().await?;
+        let agents = NodeAgents::find(&access, run_of(id)).await?;
+        Ok(Some(Box::new(self.running(id.to_owned(), access, agents).await?)))
     }
 
     async fn discard(&self, id: &str) -> Result<(), Trouble> {
@@ -140,48 +155,14 @@ async fn remove_run(access: &Access, id: &str) -> Result<(), Trouble> {
     troubles.into_iter().next().map_or(Ok(()), Err)
 }
 
-struct Running {
-    id: String,
-    access: Access,
-    nodes: Nodes,
-    node_faults: bool,
-    agent_image: String,
-}
-
 #[async_trait]
-impl Cluster for Running {
-    fn id(&self) -> &str {
-        &self.id
+impl Maker for Kubeconfig {
+    fn ended_by(&self, id: &str) -> String {
+        format!("kubectl delete namespaces --selector {RUN_LABEL}={}", run_of(id))
     }
 
-    fn access(&self) -> &Access {
-        &self.access
-    }
-
-    fn capabilities(&self) -> BTreeSet<Capability> {
-        // Without a node set aside the clients would be drained themselves.
-        let drains = self.node_faults && self.nodes.quiet.is_some();
-        drains.then_some(Capability::DrainNodes).into_iter().collect()
-    }
-
-    fn workers(&self) -> &[String] {
-        &self.nodes.workers
-    }
-
-    fn quiet_node(&self) -> Option<&str> {
-        self.nodes.quiet.as_deref()
-    }
-
-    fn agent_image(&self) -> &str {
-        &self.agent_image
-    }
-
-    fn ended_by(&self) -> String {
-        format!("kubectl delete namespaces --selector {RUN_LABEL}={}", run_of(&self.id))
-    }
-
-    async fn shutdown(&self) -> Result<(), Trouble> {
-        remove_run(&self.access, &self.id).await
+    async fn shutdown(&self, access: &Access, id: &str) -> Result<(), Trouble> {
+        remove_run(access, id).await
     }
 }
 

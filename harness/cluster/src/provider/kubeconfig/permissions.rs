@@ -62,8 +62,9 @@ fn always(node_faults: bool) -> BTreeSet<Need> {
         need("get", "", "pods", "log"),
         need("list", "", "secrets", ""),
     ];
-    let nodes = node_faults.then(|| need("patch", "", "nodes", ""));
-    watched.chain(ours).chain(acts).chain(nodes).collect()
+    // Drains, and the agents on the nodes.
+    let nodes = [need("patch", "", "nodes", ""), need("patch", "apps", "daemonsets", "")];
+    watched.chain(ours).chain(acts).chain(nodes.into_iter().filter(|_| node_faults)).collect()
 }
 
 /// Makes sure that everything is allowed that a run with these objects does.

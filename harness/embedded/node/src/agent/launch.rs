@@ -17,7 +17,7 @@ use super::slot::{Running, Slot, State, Terminated};
 use super::volumes::Volumes;
 use super::{env, mounts, security};
 use crate::image::ImageRecipe;
-use crate::runtime::{ContainerConfig, Limits, Mount, MountKind, RuntimeError};
+use crate::runtime::{ContainerConfig, Limits, Mount, MountKind, Processes, RuntimeError};
 
 /// Where a pod lives: its network and volumes.
 pub struct Sandbox {
@@ -130,7 +130,11 @@ fn assemble(
         user,
         hostname,
         netns: sandbox.attachment.netns.clone(),
-        pid_namespace_of: target,
+        processes: match target {
+            Some(process) => Processes::Of(process),
+            None if object::bool_at(pod, "/spec/hostPID") => Processes::Host,
+            None => Processes::Own,
+        },
         mounts,
         read_only_root: security::has_read_only_root(container),
         no_new_privileges: security::forbids_new_privileges(container),
@@ -196,9 +200,9 @@ pub fn log_path(node: &Node, pod_uid: &str, container: &str, run: u32) -> PathBu
     node.directory_of(pod_uid).join("logs").join(container).join(format!("{run}.log"))
 }
 
-/// The termination message of one run of a container.
+/// The termination message of one run of a container, where the kubelet has it: the mount tells whose a process is.
 pub fn termination_path(node: &Node, pod_uid: &str, container: &str, run: u32) -> PathBuf {
-    node.directory_of(pod_uid).join("termination").join(format!("{container}-{run}"))
+    node.directory_of(pod_uid).join("containers").join(container).join(run.to_string())
 }
 
 fn is_installed(program: &str) -> bool {

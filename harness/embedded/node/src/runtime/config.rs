@@ -19,8 +19,7 @@ pub struct ContainerConfig {
     pub hostname: String,
     /// The pod's network namespace.
     pub netns: PathBuf,
-    /// Share the PID namespace of this process (an ephemeral container with a target); otherwise a namespace of its own.
-    pub pid_namespace_of: Option<i32>,
+    pub processes: Processes,
     /// In order of mounting.
     pub mounts: Vec<Mount>,
     pub read_only_root: bool,
@@ -87,4 +86,15 @@ pub struct Exit {
     pub signal: Option<i32>,
     pub oom_killed: bool,
     pub at: SystemTime,
+}
+
+/// Whose processes a container sees besides its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Processes {
+    /// Nobody's.
+    Own,
+    /// Those of the container with this process.
+    Of(i32),
+    /// Those of the machine.
+    Host,
 }

@@ -19,5 +19,5 @@ pub mod runc;
 mod spec;
 
 pub use api::{ContainerRuntime, RuntimeError, Started};
-pub use config::{Capabilities, ContainerConfig, Exit, Limits, Mount, MountKind, User};
+pub use config::{Capabilities, ContainerConfig, Exit, Limits, Mount, MountKind, Processes, User};
 pub use runc::Runc;

@@ -4,9 +4,10 @@
 
 use std::collections::BTreeMap;
 
+use rustix::thread::CapabilitySet;
 use serde_json::{Value, json};
 
-use super::config::{Capabilities, ContainerConfig, Limits, Mount, MountKind};
+use super::config::{Capabilities, ContainerConfig, Limits, Mount, MountKind, Processes};
 
 /// containerd's default set.
 const DEFAULT_CAPABILITIES: [&str; 14] = [
@@ -126,7 +127,7 @@ pub fn render(config: &ContainerConfig, system_mounts: &[Mount], cgroup: Option<
     if !config.sysctls.is_empty() {
         linux["sysctl"] = config.sysctls.iter().cloned().collect::<BTreeMap<_, _>>().into_iter().collect();
     }
-    let administers = capabilities(&config.capabilities, config.privileged).iter().any(|name| name == "CAP_SYS_ADMIN");
+    let administers = capabilities(config).iter().any(|name| name == "CAP_SYS_ADMIN");
     if config.seccomp && !administers {
         linux["seccomp"] = json!({
             "defaultAction": "SCMP_ACT_ALLOW",
@@ -150,7 +151,7 @@ fn process(config: &ContainerConfig, args: &[String]) -> Value {
         env.push((key, value));
     }
     let env: Vec<String> = env.into_iter().map(|(key, value)| format!("{key}={value}")).collect();
-    let bounding = capabilities(&config.capabilities, config.privileged);
+    let bounding = capabilities(config);
     // Only root starts with its capabilities in effect; the kernel clears them for others on exec.
     let effective = if config.user.uid == 0 { bounding.clone() } else { Vec::new() };
     json!({
@@ -171,12 +172,22 @@ fn process(config: &ContainerConfig, args: &[String]) -> Value {
     })
 }
 
-/// The bounding set, sorted, with the `CAP_` prefix.
-pub fn capabilities(wanted: &Capabilities, privileged: bool) -> Vec<String> {
+/// The bounding set of a container, sorted, with the `CAP_` prefix.
+pub fn capabilities(config: &ContainerConfig) -> Vec<String> {
+    let own = rustix::thread::capabilities(None).map(|sets| sets.permitted);
+    let held = |name: &str| match (&own, CapabilitySet::from_name(name)) {
+        (Ok(own), Some(one)) => own.contains(one),
+        _ => true,
+    };
+    bounding_set(&config.capabilities, config.privileged, held)
+}
+
+/// All of them are those that this process has to give, as with containerd.
+fn bounding_set(wanted: &Capabilities, privileged: bool, held: impl Fn(&str) -> bool) -> Vec<String> {
     let all = || DEFAULT_CAPABILITIES.into_iter().chain(FURTHER_CAPABILITIES).map(str::to_owned);
     let plain = |name: &String| name.to_uppercase().trim_start_matches("CAP_").to_owned();
     let mut set: Vec<String> = if privileged || wanted.add.iter().any(|name| plain(name) == "ALL") {
-        all().collect()
+        all().filter(|name| held(name)).collect()
     } else {
         DEFAULT_CAPABILITIES.into_iter().map(str::to_owned).collect()
     };
@@ -191,11 +202,14 @@ pub fn capabilities(wanted: &Capabilities, privileged: bool) -> Vec<String> {
 }
 
 fn namespaces(config: &ContainerConfig) -> Value {
-    let pid = match config.pid_namespace_of {
-        Some(pid) => json!({"type": "pid", "path": format!("/proc/{pid}/ns/pid")}),
-        None => json!({"type": "pid"}),
+    let pid = match config.processes {
+        Processes::Of(pid) => Some(json!({"type": "pid", "path": format!("/proc/{pid}/ns/pid")})),
+        Processes::Own => Some(json!({"type": "pid"})),
+        Processes::Host => None,
     };
-    json!([pid, {"type": "network", "path": config.netns}, {"type": "ipc"}, {"type": "uts"}, {"type": "mount"}])
+    let network = json!({"type": "network", "path": config.netns});
+    let others = ["ipc", "uts", "mount"].map(|kind| json!({"type": kind}));
+    pid.into_iter().chain([network]).chain(others).collect()
 }
 
 fn standard_mounts(privileged: bool) -> Vec<Value> {
@@ -258,7 +272,7 @@ pub(crate) mod tests {
             user: User { uid: 999, gid: 999, additional_gids: vec![5] },
             hostname: "pod".into(),
             netns: "/proc/self/ns/net".into(),
-            pid_namespace_of: None,
+            processes: Processes::Own,
             mounts: Vec::new(),
             read_only_root: true,
             no_new_privileges: true,
@@ -273,7 +287,7 @@ pub(crate) mod tests {
 
     fn bounding(add: &[&str], drop: &[&str]) -> Vec<String> {
         let names = |list: &[&str]| list.iter().map(|s| (*s).to_owned()).collect();
-        capabilities(&Capabilities { add: names(add), drop: names(drop) }, false)
+        bounding_set(&Capabilities { add: names(add), drop: names(drop) }, false, |_| true)
     }
 
     #[test]
@@ -283,6 +297,22 @@ pub(crate) mod tests {
         assert_eq!(bounding(&[], &[]).len(), 14);
         assert_eq!(bounding(&["ALL"], &[]).len(), 41);
         assert!(!bounding(&[], &["net_raw"]).contains(&"CAP_NET_RAW".to_owned()));
+    }
+
+    #[test]
+    fn a_container_sees_its_own_processes_or_anothers_or_all() {
+        let of = |processes| namespaces(&ContainerConfig { processes, ..config() });
+        assert_eq!(of(Processes::Own)[0], json!({"type": "pid"}));
+        assert_eq!(of(Processes::Of(7))[0], json!({"type": "pid", "path": "/proc/7/ns/pid"}));
+        let of_all = of(Processes::Host);
+        assert!(of_all.as_array().unwrap().iter().all(|namespace| namespace["type"] != "pid"), "{of_all}");
+    }
+
+    #[test]
+    fn the_privileged_get_all_that_there_is_to_give() {
+        let set = bounding_set(&Capabilities::default(), true, |name| name != "SYS_RESOURCE");
+        assert_eq!(set.len(), 40);
+        assert!(!set.contains(&"CAP_SYS_RESOURCE".to_owned()));
     }
 
     #[test]

@@ -94,7 +94,7 @@ impl Entrance {
             uid: Uid::from_raw(user.uid),
             gid: Gid::from_raw(user.gid),
             groups: user.additional_gids.iter().map(|gid| Gid::from_raw(*gid)).collect(),
-            capabilities: capability_set(&spec::capabilities(&config.capabilities, config.privileged)),
+            capabilities: capability_set(&spec::capabilities(config)),
             no_new_privileges: config.no_new_privileges && !config.privileged,
             terminal,
         })

@@ -1,0 +1,118 @@
+//! Containers that are kept down: their processes are killed, and what is started in their place stands still until it
+//! may go on. So nobody waits longer than the hold for its end: a kubelet whose containers die again and again lets them
+//! wait for up to five minutes before it starts them once more.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use gauntlet_core::node_agent::{Answer, Container};
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::processes::{self, Newcomers, Process};
+
+pub struct Holds {
+    held: BTreeSet<Container>,
+    newcomers: Newcomers,
+    /// Where the held containers are written down.
+    file: PathBuf,
+}
+
+impl Holds {
+    pub fn new(file: PathBuf) -> Self {
+        Self { held: BTreeSet::new(), newcomers: Newcomers::default(), file }
+    }
+
+    /// Holds what is written down, so that it can be released.
+    pub fn take_up(&mut self, proc: &Path) {
+        let written =
+            std::fs::read(&self.file).ok().and_then(|text| serde_json::from_slice::<Vec<Container>>(&text).ok());
+        self.held.extend(written.into_iter().flatten());
+        self.still(proc);
+    }
+
+    /// # Errors
+    /// No process of the container is here, or one cannot be killed.
+    pub fn hold(&mut self, proc: &Path, container: Container) -> Result<()> {
+        if self.held.contains(&container) {
+            return Ok(());
+        }
+        let victims = of(proc, &container);
+        if victims.is_empty() {
+            bail!("no process of container {} of pod {} is on this node", container.container, container.pod);
+        }
+        self.held.insert(container);
+        self.write_down()?;
+        for victim in victims {
+            signal(&victim, Signal::SIGKILL)?;
+        }
+        Ok(())
+    }
+
+    /// Lets nothing go on that was started in a held container.
+    pub fn still(&mut self, proc: &Path) {
+        if self.held.is_empty() {
+            return;
+        }
+        let moving = |process: &Process| self.held.contains(&process.container) && !process.is_still();
+        let found = self.newcomers.look(proc);
+        for process in found.into_iter().filter(|process| moving(process) && !process.is_dead()) {
+            tracing::info!(pid = process.pid, container = process.container.container, "made to stand still");
+            if let Err(error) = signal(&process, Signal::SIGSTOP) {
+                tracing::error!(error = format!("{error:#}"), "a held container goes on");
+            }
+        }
+    }
+
+    /// # Errors
+    /// A process cannot be told to go on.
+    pub fn release(&mut self, proc: &Path, container: &Container) -> Result<()> {
+        if !self.held.remove(container) {
+            return Ok(());
+        }
+        if self.held.is_empty() {
+            self.newcomers = Newcomers::default();
+        }
+        let told: Result<Vec<()>> = of(proc, container).iter().map(|one| signal(one, Signal::SIGCONT)).collect();
+        // It stays written down until it goes on.
+        told?;
+        self.write_down()
+    }
+
+    /// How many were held.
+    pub fn release_all(&mut self, proc: &Path) -> usize {
+        let held = self.held.clone();
+        for container in &held {
+            if let Err(error) = self.release(proc, container) {
+                tracing::error!(error = format!("{error:#}"), "a container may stand still");
+            }
+        }
+        held.len()
+    }
+
+    fn write_down(&self) -> Result<()> {
+        let text = serde_json::to_vec(&self.held).context("cannot write down what is held")?;
+        std::fs::write(&self.file, text).with_context(|| format!("cannot write {}", self.file.display()))
+    }
+}
+
+/// What the processes of a container do.
+pub fn processes(proc: &Path, container: &Container) -> Answer {
+    let (still, running): (Vec<Process>, Vec<Process>) = of(proc, container).into_iter().partition(Process::is_still);
+    Answer::Processes { running: running.len(), still: still.len() }
+}
+
+fn of(proc: &Path, container: &Container) -> Vec<Process> {
+    let all = processes::all(proc).into_iter();
+    all.filter(|process| process.container == *container && !process.is_dead()).collect()
+}
+
+/// One that is gone needs no signal.
+fn signal(process: &Process, signal: Signal) -> Result<()> {
+    match kill(Pid::from_raw(process.pid), signal) {
+        Ok(()) | Err(Errno::ESRCH) => Ok(()),
+        Err(error) => Err(error).with_context(|| format!("cannot send {signal} to process {}", process.pid)),
+    }
+}

@@ -1,0 +1,144 @@
+//! A running cluster that a kubeconfig leads to, whoever made it: its powers are those of the Kubernetes API, of agents on
+//! its nodes where those may be, and of whoever made it.
+
+use super::kubeconfig::nodes::Nodes;
+use super::{Cluster, no_verb};
+use crate::access::Access;
+use crate::node_agent::NodeAgents;
+use crate::traffic::{Counters, Dialled, TrafficFault};
+use async_trait::async_trait;
+use gauntlet_core::{Capability, Trouble};
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Who made the cluster and can end it.
+#[async_trait]
+pub trait Maker: Send + Sync {
+    /// Whether nodes can be stopped, frozen and brought back.
+    fn has_nodes_in_hand(&self) -> bool {
+        false
+    }
+
+    async fn stop_node(&self, _node: &str) -> Result<(), Trouble> {
+        Err(no_verb("stop a node"))
+    }
+
+    async fn freeze_node(&self, _node: &str) -> Result<(), Trouble> {
+        Err(no_verb("freeze a node"))
+    }
+
+    async fn return_node(&self, _node: &str) -> Result<(), Trouble> {
+        Err(no_verb("bring a node back"))
+    }
+
+    /// How a person ends the cluster, or what is ours on it.
+    fn ended_by(&self, id: &str) -> String {
+        format!("gauntlet cluster down {id}")
+    }
+
+    async fn shutdown(&self, access: &Access, id: &str) -> Result<(), Trouble>;
+}
+
+pub struct Real {
+    pub id: String,
+    pub access: Access,
+    pub nodes: Nodes,
+    pub agent_image: String,
+    /// Nodes may be cordoned and drained.
+    pub may_drain: bool,
+    pub agents: Option<NodeAgents>,
+    pub maker: Box<dyn Maker>,
+}
+
+impl Real {
+    fn agents(&self, what: &str) -> Result<&NodeAgents, Trouble> {
+        self.agents.as_ref().ok_or_else(|| no_verb(what))
+    }
+}
+
+#[async_trait]
+impl Cluster for Real {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn access(&self) -> &Access {
+        &self.access
+    }
+
+    fn capabilities(&self) -> BTreeSet<Capability> {
+        // Without a node set aside the clients would be drained themselves.
+        let drains = self.may_drain && self.nodes.quiet.is_some();
+        let by_agents = self.agents.is_some();
+        let has = [
+            (Capability::DrainNodes, drains),
+            (Capability::HoldContainer, by_agents),
+            (Capability::ShapeNetwork, by_agents),
+            (Capability::StopNode, self.maker.has_nodes_in_hand()),
+        ];
+        has.into_iter().filter_map(|(capability, has)| has.then_some(capability)).collect()
+    }
+
+    fn workers(&self) -> &[String] {
+        &self.nodes.workers
+    }
+
+    fn quiet_node(&self) -> Option<&str> {
+        self.nodes.quiet.as_deref()
+    }
+
+    fn agent_image(&self) -> &str {
+        &self.agent_image
+    }
+
+    async fn hold_container(&self, namespace: &str, pod: &str, container: &str) -> Result<(), Trouble> {
+        self.agents("kill a container and keep it down")?.hold(namespace, pod, container).await
+    }
+
+    async fn release_container(&self, namespace: &str, pod: &str, container: &str) -> Result<(), Trouble> {
+        self.agents("let a container start again")?.release(namespace, pod, container).await
+    }
+
+    async fn stands_still(&self, namespace: &str, pod: &str, container: &str) -> Result<bool, Trouble> {
+        let (running, still) =
+            self.agents("look at a container's processes")?.processes(namespace, pod, container).await?;
+        Ok(running == 0 && still > 0)
+    }
+
+    async fn stop_node(&self, node: &str) -> Result<(), Trouble> {
+        self.maker.stop_node(node).await
+    }
+
+    async fn freeze_node(&self, node: &str) -> Result<(), Trouble> {
+        self.maker.freeze_node(node).await
+    }
+
+    async fn return_node(&self, node: &str) -> Result<(), Trouble> {
+        self.maker.return_node(node).await
+    }
+
+    async fn disturb_traffic(&self, id: &str, fault: &TrafficFault) -> Result<(), Trouble> {
+        self.agents("disturb traffic")?.disturb(id, fault).await
+    }
+
+    async fn restore_traffic(&self, id: &str) -> Result<(), Trouble> {
+        self.agents("restore traffic")?.restore(id).await
+    }
+
+    async fn traffic_counters(&self, id: &str) -> Result<Counters, Trouble> {
+        self.agents("count traffic")?.counters(id).await
+    }
+
+    async fn dial(&self, namespace: &str, pod: &str, to: SocketAddr, within: Duration) -> Result<Dialled, Trouble> {
+        self.agents("dial from a pod")?.dial(namespace, pod, to, within).await
+    }
+
+    fn ended_by(&self) -> String {
+        self.maker.ended_by(&self.id)
+    }
+
+    async fn shutdown(&self) -> Result<(), Trouble> {
+        self.maker.shutdown(&self.access, &self.id).await
+    }
+}
