@@ -65,7 +65,10 @@ fn make_base() -> bool {
         return false;
     }
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let made = Command::new("debootstrap").args(["--variant=minbase", "--include=nftables", "bookworm"]).arg(folder.path()).output();
+    let made = Command::new("debootstrap")
+        .args(["--variant=minbase", "--include=nftables", "bookworm"])
+        .arg(folder.path())
+        .output();
     let made = made.expect("debootstrap starts");
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stdout));
     let script = format!("tar --create --directory '{}' . | docker import - {MADE}", folder.path().display());
