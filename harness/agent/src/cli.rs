@@ -36,6 +36,11 @@ enum Command {
     Standin {
         /// The service to be.
         service: standin::Service,
+        /// Of a listener: the ports to answer on.
+        ports: Vec<u16>,
+        /// Of a listener: end at once, as work does that is done.
+        #[arg(long)]
+        ends: bool,
     },
     /// Use a system and record what came of it.
     Workload(workload::WorkloadArgs),
@@ -105,7 +110,11 @@ fn run(command: Command) -> Result<ExitCode> {
         .context("the asynchronous runtime could not be started")?;
     runtime.block_on(async {
         match command {
-            Command::Standin { service } => standin::run(service).await.map(|()| ExitCode::SUCCESS),
+            Command::Standin { ends: true, .. } => {
+                println!("a stand-in: nothing is done here, and that is done");
+                Ok(ExitCode::SUCCESS)
+            }
+            Command::Standin { service, ports, .. } => standin::run(service, &ports).await.map(|()| ExitCode::SUCCESS),
             Command::Workload(args) => workload::run(args).await.map(|()| ExitCode::SUCCESS),
             Command::Control(args) => workload::say(args).await,
             Command::RedisClusterView { timeout_ms } => {

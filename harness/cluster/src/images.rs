@@ -2,6 +2,9 @@
 //!
 //! The embedded cluster knows stand-ins by the names of the images that they stand for. A cluster that pulls needs the
 //! agent's image in their place, and is told to run the stand-in.
+//!
+//! Of a listener nothing is known but its ports, so what its pods ask of the real program goes: its command, and probes
+//! and hooks that a program of the image would answer. Where its work is to end, it ends at once.
 
 use gauntlet_core::contract::workload::{Image, ImageSource};
 use serde_json::{Value, json};
@@ -14,15 +17,33 @@ pub const PROGRAM: &str = "/gauntlet";
 
 /// The objects with every image of the contract replaced by what runs in its place.
 pub fn replaced(mut objects: Vec<Value>, images: &[Image], agent_image: &str) -> Vec<Value> {
-    for object in &mut objects {
-        if let Some(spec) = pod_spec_path(object).and_then(|path| object.pointer_mut(path)) {
-            for list in CONTAINERS {
-                let containers = spec.get_mut(list).and_then(Value::as_array_mut);
-                containers.into_iter().flatten().for_each(|container| replace(container, images, agent_image));
+    each_container(&mut objects, |container, ends| replace(container, images, agent_image, ends));
+    objects
+}
+
+/// The objects as a cluster can run them that knows stand-ins by the names of the images: listeners are told their ports.
+pub fn listening(mut objects: Vec<Value>, images: &[Image]) -> Vec<Value> {
+    each_container(&mut objects, |container, ends| {
+        if let Some(ImageSource::Listener(ports)) = source(container, images) {
+            listen(container, ports, ends);
+        }
+    });
+    objects
+}
+
+/// Every container, and whether its work is to end.
+fn each_container(objects: &mut [Value], mut change: impl FnMut(&mut Value, bool)) {
+    for object in objects {
+        let is_job = matches!(object["kind"].as_str(), Some("Job" | "CronJob"));
+        let Some(spec) = pod_spec_path(object).and_then(|path| object.pointer_mut(path)) else { continue };
+        for list in CONTAINERS {
+            let containers = spec.get_mut(list).and_then(Value::as_array_mut);
+            for container in containers.into_iter().flatten() {
+                let stays = container["restartPolicy"] == "Always";
+                change(container, is_job || (list == INIT && !stays));
             }
         }
     }
-    objects
 }
 
 /// Every container of an object's pods.
@@ -33,7 +54,9 @@ pub fn containers(object: &Value) -> impl Iterator<Item = &Value> {
 }
 
 /// The lists of a pod's containers.
-const CONTAINERS: [&str; 2] = ["initContainers", "containers"];
+const CONTAINERS: [&str; 2] = [INIT, "containers"];
+
+const INIT: &str = "initContainers";
 
 fn pod_spec_path(object: &Value) -> Option<&'static str> {
     match object["kind"].as_str()? {
@@ -44,12 +67,41 @@ fn pod_spec_path(object: &Value) -> Option<&'static str> {
     }
 }
 
-fn replace(container: &mut Value, images: &[Image], agent_image: &str) {
-    let name = without_tag(container["image"].as_str().unwrap_or_default()).to_owned();
-    let Some(image) = images.iter().find(|image| matches(&image.name.value, &name)) else { return };
-    match &image.runs {
-        ImageSource::Image(real) => container["image"] = real.as_str().into(),
-        ImageSource::Standin(standin) => {
+/// What runs in place of a container's image.
+fn source<'a>(container: &Value, images: &'a [Image]) -> Option<&'a ImageSource> {
+    let name = without_tag(container["image"].as_str().unwrap_or_default());
+    images.iter().find(|image| matches(&image.name.value, name)).map(|image| &image.runs)
+}
+
+/// The words that make the agent a listener.
+pub fn listener(ports: &[u16]) -> Vec<String> {
+    ["standin", "listener"].into_iter().map(str::to_owned).chain(ports.iter().map(u16::to_string)).collect()
+}
+
+fn listen(container: &mut Value, ports: &[u16], ends: bool) {
+    let start = [PROGRAM, "agent"].map(str::to_owned);
+    let end = ends.then(|| "--ends".to_owned());
+    container["command"] = start.into_iter().chain(listener(ports)).chain(end).collect();
+    let Some(container) = container.as_object_mut() else { return };
+    container.remove("args");
+    container.remove("lifecycle");
+    for probe in ["startupProbe", "readinessProbe", "livenessProbe"] {
+        let unanswered = |probe: &Value| !probe["exec"].is_null() || probe["httpGet"]["scheme"] == "HTTPS";
+        if container.get(probe).is_some_and(unanswered) {
+            container.remove(probe);
+        }
+    }
+}
+
+fn replace(container: &mut Value, images: &[Image], agent_image: &str, ends: bool) {
+    match source(container, images) {
+        None => {}
+        Some(ImageSource::Image(real)) => container["image"] = real.as_str().into(),
+        Some(ImageSource::Listener(ports)) => {
+            container["image"] = agent_image.into();
+            listen(container, ports, ends);
+        }
+        Some(ImageSource::Standin(standin)) => {
             container["image"] = agent_image.into();
             container["command"] = json!([PROGRAM, "agent", "standin", standin]);
             if let Some(container) = container.as_object_mut() {
@@ -103,6 +155,46 @@ mod tests {
         assert_eq!(container["image"], "example.com/agent:1");
         assert_eq!(container["command"], json!(["/gauntlet", "agent", "standin", "gateway"]));
         assert!(container.get("args").is_none());
+    }
+
+    fn listening_containers() -> Value {
+        let text = include_str!("../../../scenarios/systems/cordum/system.yaml").replacen(
+            "runs: {standin: dashboard}",
+            "runs: {listener: [80, 443]}",
+            1,
+        );
+        let images = gauntlet_core::Contract::parse("c", &text).unwrap().images;
+        let container = json!({"image": "cordum-dashboard:v2", "command": ["/app"], "args": ["serve"],
+            "readinessProbe": {"exec": {"command": ["/app", "ready"]}}, "livenessProbe": {"httpGet": {"port": 80}}});
+        let sidecar = json!({"image": "cordum-dashboard:v2", "restartPolicy": "Always"});
+        let spec = json!({"initContainers": [container, sidecar], "containers": [container, {"image": "redis:7"}]});
+        let of = |kind: &str| json!({"kind": kind, "spec": {"template": {"spec": spec}}});
+        let objects = listening(vec![of("Deployment"), of("Job")], &images);
+        json!(objects.iter().map(|object| object["spec"]["template"]["spec"].clone()).collect::<Vec<Value>>())
+    }
+
+    #[test]
+    fn a_listener_is_told_its_ports_and_ends_where_its_work_would() {
+        let pods = listening_containers();
+        let stays = json!(["/gauntlet", "agent", "standin", "listener", "80", "443"]);
+        let ends = json!(["/gauntlet", "agent", "standin", "listener", "80", "443", "--ends"]);
+        for (pod, list, place, command) in [
+            (0, "containers", 0, &stays),
+            (0, "initContainers", 0, &ends),
+            (0, "initContainers", 1, &stays),
+            (1, "containers", 0, &ends),
+            (0, "containers", 1, &Value::Null),
+        ] {
+            assert_eq!(&pods[pod][list][place]["command"], command, "{pod} {list} {place}");
+        }
+    }
+
+    #[test]
+    fn what_only_the_real_program_could_answer_is_not_asked_of_a_listener() {
+        let container = &listening_containers()[0]["containers"][0];
+        assert_eq!(container["image"], "cordum-dashboard:v2");
+        assert!(container.get("args").is_none() && container.get("readinessProbe").is_none(), "{container}");
+        assert_eq!(container["livenessProbe"]["httpGet"]["port"], 80);
     }
 
     #[test]

@@ -79,6 +79,16 @@ pub struct RunHeader {
     /// What the system's contract promises.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub promises: Vec<Promised>,
+    /// Images whose real programs do not run, and what does in their place.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub stand_ins: BTreeMap<String, String>,
+}
+
+impl RunHeader {
+    /// Ids of the promises that nobody has confirmed.
+    pub fn guesses(&self) -> Vec<&str> {
+        self.promises.iter().filter(|promised| promised.guessed).map(|promised| promised.id.as_str()).collect()
+    }
 }
 
 /// A sentence that a document holds the deployment to.
@@ -88,6 +98,9 @@ pub struct Promised {
     pub says: String,
     /// Where the document says so.
     pub reference: String,
+    /// Nobody has confirmed it, so it decides nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub guessed: bool,
 }
 
 /// A step of a run that belongs to no scenario.

@@ -73,9 +73,9 @@ impl Cell {
         format!("{} → {} {}/{}", self.from, self.to, self.port, self.protocol)
     }
 
-    /// Whether it was judged and is not what was expected.
+    /// Whether it was looked at and is not what was expected, or guessed.
     pub fn differs(&self) -> bool {
-        matches!(self.outcome, Some(Outcome::Broken | Outcome::Unknown))
+        matches!(self.outcome, Some(Outcome::Broken | Outcome::Unknown | Outcome::Unconfirmed))
     }
 }
 
@@ -91,16 +91,47 @@ pub struct Tally {
     pub held: usize,
     pub broken: usize,
     pub unknown: usize,
+    /// Not what was guessed, which nobody has confirmed.
+    pub unconfirmed: usize,
     pub open: usize,
 }
 
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { held, broken, unknown, open, unconfirmed } = self;
+        let cells = held + broken + unknown + open + unconfirmed;
+        write!(
+            f,
+            "{cells} cells: {held} as expected, {broken} broken, {unknown} could not be told, {open} not judged"
+        )?;
+        match unconfirmed {
+            0 => Ok(()),
+            n => write!(f, ", {n} unlike what is only guessed"),
+        }
+    }
+}
+
 impl Matrix {
+    /// The same of a table that nobody has confirmed: nothing is held or broken, and what differs is told.
+    pub fn unconfirmed(mut self) -> Self {
+        for cell in &mut self.cells {
+            let (outcome, detail) = match cell.outcome {
+                None => continue,
+                Some(Outcome::Held) => (None, "as guessed, which nobody has confirmed".to_owned()),
+                Some(_) => (Some(Outcome::Unconfirmed), std::mem::take(&mut cell.detail)),
+            };
+            (cell.outcome, cell.detail) = (outcome, detail);
+        }
+        self
+    }
+
     pub fn tally(&self) -> Tally {
         let count = |outcome| self.cells.iter().filter(|cell| cell.outcome == outcome).count();
         Tally {
             held: count(Some(Outcome::Held)),
             broken: count(Some(Outcome::Broken)),
             unknown: count(Some(Outcome::Unknown)),
+            unconfirmed: count(Some(Outcome::Unconfirmed)),
             open: count(None),
         }
     }
@@ -130,6 +161,15 @@ mod tests {
         let text = serde_json::to_string(&cell).unwrap();
         assert!(text.contains(r#""expected":"denied","row":"row""#), "{text}");
         assert_eq!(serde_json::from_str::<Cell>(&text).unwrap(), cell);
+    }
+
+    #[test]
+    fn a_table_that_nobody_has_confirmed_has_nothing_held_or_broken() {
+        let outcomes = [Some(Outcome::Held), Some(Outcome::Broken), Some(Outcome::Unknown), None];
+        let matrix = Matrix { cells: outcomes.map(|outcome| cell(&[(Seen::Open, 1)], outcome)).to_vec() };
+        let tally = matrix.unconfirmed().tally();
+        assert_eq!(tally, Tally { unconfirmed: 2, open: 2, ..Tally::default() });
+        assert!(tally.to_string().ends_with("2 not judged, 2 unlike what is only guessed"), "{tally}");
     }
 
     #[test]

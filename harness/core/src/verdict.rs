@@ -69,6 +69,8 @@ pub enum Outcome {
     Broken,
     /// It could not be told.
     Unknown,
+    /// The promise is a guess that nobody has confirmed, so what was seen is told and decides nothing.
+    Unconfirmed,
 }
 
 /// One promise looked at in one way.
@@ -81,8 +83,30 @@ pub struct Check {
     /// What was looked at, in a few words.
     pub name: String,
     pub outcome: Outcome,
+    /// What an unconfirmed promise would have come to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub looks: Option<Outcome>,
     /// What was seen, with numbers.
     pub detail: String,
+}
+
+impl Check {
+    /// What it came to, as reports say it.
+    pub fn word(&self) -> &'static str {
+        match (self.outcome, self.looks) {
+            (Outcome::Held, _) => "held",
+            (Outcome::Broken, _) => "broken",
+            (Outcome::Unknown, _) => "cannot tell",
+            (Outcome::Unconfirmed, Some(Outcome::Held)) => "unconfirmed, looks held",
+            (Outcome::Unconfirmed, Some(Outcome::Broken)) => "unconfirmed, looks broken",
+            (Outcome::Unconfirmed, _) => "unconfirmed, cannot tell",
+        }
+    }
+
+    /// The same of a promise that is only guessed: neither held nor broken.
+    pub fn unconfirmed(self) -> Self {
+        Self { looks: Some(self.outcome), outcome: Outcome::Unconfirmed, ..self }
+    }
 }
 
 /// A measured number.
@@ -179,8 +203,11 @@ impl Observations {
         if self.faults.is_empty() {
             reasons.push("no fault was injected, so nothing was tried".to_owned());
         }
+        let confirmed = self.checks.len() - self.with_outcome(Outcome::Unconfirmed).count();
         if self.checks.is_empty() {
             reasons.push("no promise was checked".to_owned());
+        } else if confirmed == 0 {
+            reasons.push("every promise that was checked is a guess that nobody has confirmed".to_owned());
         }
         let broken: Vec<Check> = self.with_outcome(Outcome::Broken).cloned().collect();
         if reasons.is_empty() && !broken.is_empty() {
@@ -188,7 +215,7 @@ impl Observations {
         }
         reasons.extend(self.with_outcome(Outcome::Unknown).map(|check| format!("could not tell: {}", describe(check))));
         if reasons.is_empty() {
-            return Verdict::Passed(Passed { held: self.checks.len() });
+            return Verdict::Passed(Passed { held: confirmed });
         }
         Verdict::Inconclusive { reasons, broken }
     }
@@ -211,7 +238,8 @@ mod tests {
     }
 
     fn check(outcome: Outcome) -> Check {
-        Check { promise: "p".into(), reference: "r".into(), name: "n".into(), outcome, detail: "d".into() }
+        let (promise, reference, name, detail) = ("p".into(), "r".into(), "n".into(), "d".into());
+        Check { promise, reference, name, outcome, looks: None, detail }
     }
 
     fn judged(faults: Vec<FaultEvidence>, outcomes: &[Outcome]) -> &'static str {
@@ -244,6 +272,33 @@ mod tests {
     fn no_fault_or_no_check_is_inconclusive() {
         assert_eq!(judged(vec![], &[Outcome::Held]), "inconclusive");
         assert_eq!(judged(vec![proven()], &[]), "inconclusive");
+    }
+
+    #[test]
+    fn a_guess_counts_for_nothing_whatever_it_looks_like() {
+        let guess = |looks| check(looks).unconfirmed();
+        for looks in [Outcome::Held, Outcome::Broken, Outcome::Unknown] {
+            for (confirmed, word) in [
+                (vec![], "inconclusive"),
+                (vec![check(Outcome::Held)], "passed"),
+                (vec![check(Outcome::Broken)], "failed"),
+                (vec![check(Outcome::Unknown)], "inconclusive"),
+            ] {
+                let checks = confirmed.iter().cloned().chain([guess(looks)]).collect();
+                let verdict = Observations { faults: vec![proven()], checks, figures: vec![] }.judge();
+                assert_eq!(verdict.word(), word, "{confirmed:?} with a guess that looks {looks:?}");
+                if let Verdict::Passed(passed) = verdict {
+                    assert_eq!(passed.held(), confirmed.len());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_run_of_guesses_says_that_nothing_is_confirmed() {
+        let checks = vec![check(Outcome::Broken).unconfirmed()];
+        let verdict = Observations { faults: vec![proven()], checks, figures: vec![] }.judge();
+        assert_eq!(verdict.reasons(), ["every promise that was checked is a guess that nobody has confirmed"]);
     }
 
     #[test]

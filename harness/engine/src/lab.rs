@@ -91,11 +91,17 @@ impl Lab {
         self.emitter.emit(Event::Violated { scenario: self.name.clone(), violation });
     }
 
-    /// Records a check of a promise of the contract.
+    /// Whether nobody has confirmed the promise, so that nothing seen of it is judged.
+    pub fn is_guessed(&self, promise: &str) -> bool {
+        self.contract.promise(promise).is_some_and(|promise| promise.guessed)
+    }
+
+    /// Records a check of a promise of the contract. Where it is only guessed, what was seen is recorded as such.
     pub fn check(&self, promise: &str, name: &str, outcome: Outcome, detail: impl Into<String>) {
         let reference = self.contract.promise(promise).map_or_else(String::new, |p| p.reference.clone());
-        let check =
-            Check { promise: promise.to_owned(), reference, name: name.to_owned(), outcome, detail: detail.into() };
+        let (promise_id, name, detail) = (promise.to_owned(), name.to_owned(), detail.into());
+        let check = Check { promise: promise_id, reference, name, outcome, looks: None, detail };
+        let check = if self.is_guessed(promise) { check.unconfirmed() } else { check };
         self.emitter.emit(Event::Checked { scenario: self.name.clone(), check: check.clone() });
         self.observe(|observations| observations.checks.push(check));
     }

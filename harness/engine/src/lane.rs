@@ -281,6 +281,7 @@ mod tests {
             reference: "r".into(),
             name: "n".into(),
             outcome: Outcome::Broken,
+            looks: None,
             detail: "d".into(),
         };
         Observations { checks: vec![check], ..Observations::default() }

@@ -12,6 +12,7 @@ use gauntlet_cluster::Provider;
 use gauntlet_core::Contract;
 use gauntlet_core::contract::model::Promise;
 use gauntlet_core::contract::prerequisites::SecretValue;
+use gauntlet_core::contract::workload::Image;
 use gauntlet_core::event::{Consumer, Event, Promised, RunHeader, Stage};
 use gauntlet_core::{ExitCode, Redactor, RunId, Seed, Trouble, Verdict};
 use serde_json::Value;
@@ -116,7 +117,9 @@ impl Shared {
 
     fn exit(&self) -> ExitCode {
         let state = self.state();
-        let exit = ExitCode::of(&state.verdicts, state.left_something, self.interrupted.is_cancelled());
+        // A run in which nothing is promised has not passed, also where everything was skipped.
+        let open = state.left_something || self.system.contract.is_all_guessed();
+        let exit = ExitCode::of(&state.verdicts, open, self.interrupted.is_cancelled());
         match (&state.trouble, exit) {
             (Some(trouble), ExitCode::Inconclusive) => trouble.exit_code(),
             _ => exit,
@@ -172,7 +175,13 @@ fn header(options: &Options) -> RunHeader {
             .collect(),
         again: options.again.clone(),
         promises: options.system.contract.promises.iter().map(promised).collect(),
+        stand_ins: stand_ins(&options.system.contract),
     }
+}
+
+fn stand_ins(contract: &Contract) -> BTreeMap<String, String> {
+    let name = |image: &Image| Some((image.name.value.clone(), image.stand_in()?));
+    contract.images.iter().filter_map(name).collect()
 }
 
 /// What a Secret may hold and is none: names, without which no report could be read, and values of which the contract says
@@ -197,7 +206,12 @@ fn public(contract: &Contract) -> Vec<String> {
 }
 
 fn promised(promise: &Promise) -> Promised {
-    Promised { id: promise.id.value.clone(), says: promise.says.clone(), reference: promise.reference.clone() }
+    Promised {
+        id: promise.id.value.clone(),
+        says: promise.says.clone(),
+        reference: promise.reference.clone(),
+        guessed: promise.guessed,
+    }
 }
 
 async fn conduct(

@@ -1,8 +1,8 @@
 // The grid of a network matrix: one cell at a time is told in words, arrow keys move between cells, and rows and columns
 // that nobody looks for are hidden.
 
-const VERDICTS = { held: "as expected", broken: "broken", unknown: "cannot tell", open: "left open" };
-const DIFFERS = new Set(["broken", "unknown"]);
+const VERDICTS = { held: "as expected", broken: "broken", unknown: "cannot tell", unconfirmed: "unlike the guess", open: "left open" };
+const DIFFERS = new Set(["broken", "unknown", "unconfirmed"]);
 
 class ReachGrid {
   constructor(host) {

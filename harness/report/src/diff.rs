@@ -4,9 +4,9 @@
 use crate::summary::{ScenarioOutcome, Summary};
 use crate::table::{number, printable};
 use crate::times::PHASES;
+use gauntlet_core::Check;
 use gauntlet_core::event::RunHeader;
 use gauntlet_core::span::Span;
-use gauntlet_core::{Check, Outcome};
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -100,26 +100,18 @@ fn checks(text: &mut String, before: &ScenarioOutcome, after: &ScenarioOutcome) 
     let mut same = 0;
     for check in &after.observations.checks {
         match find(before, check) {
-            Some(old) if old.outcome == check.outcome => same += 1,
+            Some(old) if old.word() == check.word() => same += 1,
             old => {
-                let old = old.map_or("not looked at", |old| word(old.outcome));
-                let _ = writeln!(text, "  {}: {old} → {}: {}", check.name, word(check.outcome), check.detail);
+                let old = old.map_or("not looked at", |old| old.word());
+                let _ = writeln!(text, "  {}: {old} → {}: {}", check.name, check.word(), check.detail);
             }
         }
     }
     for check in before.observations.checks.iter().filter(|check| find(after, check).is_none()) {
-        let _ = writeln!(text, "  {}: {} → not looked at", check.name, word(check.outcome));
+        let _ = writeln!(text, "  {}: {} → not looked at", check.name, check.word());
     }
     if same > 0 {
         let _ = writeln!(text, "  {same} checks came to the same");
-    }
-}
-
-fn word(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Held => "held",
-        Outcome::Broken => "broken",
-        Outcome::Unknown => "cannot tell",
     }
 }
 
@@ -151,6 +143,7 @@ fn times(text: &mut String, scenario: &str, before: &Summary, after: &Summary) {
 mod tests {
     use super::*;
     use crate::summary::tests::{finished, header, observations};
+    use gauntlet_core::Outcome;
     use gauntlet_core::event::{Event, Record};
 
     fn run(events: &[Event]) -> Summary {

@@ -89,6 +89,9 @@ fn run_properties(summary: &Summary) -> Vec<Property> {
         Property::new("system", header.system.as_str()),
         Property::new("overlay", header.overlay.as_str()),
     ];
+    properties.extend(header.guesses().into_iter().map(|id| Property::new("unconfirmed promise", id)));
+    properties
+        .extend(header.stand_ins.iter().map(|(image, runs)| Property::new(format!("stand-in.{image}"), runs.as_str())));
     properties.extend(
         header.versions.iter().map(|(name, version)| Property::new(format!("version.{name}"), version.as_str())),
     );
@@ -121,7 +124,7 @@ fn case(system: &str, outcome: &ScenarioOutcome, folder: &Path) -> TestCase {
         case.status.set_description(format!("{reasons}\n\nagain: {}{evidence}", outcome.again));
     }
     let observations = &outcome.observations;
-    let checks = observations.checks.iter().map(|c| format!("{:?}: {}: {}", c.outcome, c.name, c.detail));
+    let checks = observations.checks.iter().map(|c| format!("{}: {}: {}", c.word(), c.name, c.detail));
     let faults = observations.faults.iter().map(|f| {
         format!(
             "fault: {}\n  effect: {:?}\n  healed: {:?}\n  control: {:?}",

@@ -50,7 +50,8 @@ pub fn render(summary: &Summary) -> String {
     });
     let _ = writeln!(text, "## Gauntlet{of}\n\n**{}**\n", counts(summary));
     for outcome in &summary.outcomes {
-        for reason in told(outcome) {
+        let guesses = outcome.guesses().into_iter().map(|guess| escaped(&guess));
+        for reason in told(outcome).into_iter().chain(guesses) {
             let _ = writeln!(text, "- **{}** {}: {reason}", escaped(&outcome.scenario), outcome.verdict.word());
         }
     }
@@ -77,6 +78,9 @@ pub fn render(summary: &Summary) -> String {
             writeln!(text, "\n{} again:\n```\n{}\n```", escaped(&outcome.scenario), outcome.again.replace("```", ""));
     }
     text.push_str(&times(summary));
+    for caveat in summary.caveats() {
+        let _ = writeln!(text, "\n{}", escaped(&caveat));
+    }
     if let Some(header) = header {
         let _ = writeln!(text, "\nRun `{}`, seed {}.", header.run, header.seed);
     }

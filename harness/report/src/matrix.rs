@@ -10,15 +10,7 @@ const SHOWN: usize = 40;
 
 /// The counts, then a table of what differs.
 pub fn told(matrix: &Matrix) -> String {
-    let tally = matrix.tally();
-    let mut text = format!(
-        "matrix of {} cells: {} as expected, {} broken, {} could not be told, {} left open by the document",
-        matrix.cells.len(),
-        tally.held,
-        tally.broken,
-        tally.unknown,
-        tally.open
-    );
+    let mut text = format!("matrix of {}", matrix.tally());
     let mut differing: Vec<&Cell> = matrix.cells.iter().filter(|cell| cell.differs()).collect();
     differing.sort_by_key(|cell| cell.outcome != Some(Outcome::Broken));
     for cell in differing.iter().take(SHOWN) {
@@ -31,7 +23,11 @@ pub fn told(matrix: &Matrix) -> String {
 }
 
 fn line(cell: &Cell) -> String {
-    let mark = if cell.outcome == Some(Outcome::Broken) { "BROKEN" } else { "cannot tell" };
+    let mark = match cell.outcome {
+        Some(Outcome::Broken) => "BROKEN",
+        Some(Outcome::Unconfirmed) => "unlike the guess",
+        _ => "cannot tell",
+    };
     let row = cell.expected.row();
     let mut text =
         format!("{mark}: {}: expected {} ({row}), seen {}", cell.place(), cell.expected.word(), cell.seen_words());
@@ -70,7 +66,7 @@ mod tests {
         let text = told(&Matrix { cells });
         assert_eq!(
             text,
-            "matrix of 3 cells: 1 as expected, 1 broken, 0 could not be told, 1 left open by the document\n  \
+            "matrix of 3 cells: 1 as expected, 1 broken, 0 could not be told, 1 not judged\n  \
              BROKEN: web → db 5432/tcp: expected denied (Ingress Rules), seen open: 2 of 2 got through\n      \
              no policy selects the destination for ingress: it is open there"
         );

@@ -2,7 +2,7 @@
 
 use crate::times::Times;
 use gauntlet_core::event::{Event, Record, RunHeader, Stage};
-use gauntlet_core::{ExitCode, Observations, Verdict};
+use gauntlet_core::{Check, ExitCode, Observations, Outcome, Verdict};
 use std::collections::BTreeMap;
 
 /// What is known of a run so far.
@@ -108,9 +108,41 @@ impl Summary {
         planned.map(String::as_str).filter(|name| !self.outcomes.iter().any(|o| o.scenario == *name)).collect()
     }
 
+    /// What a reader has to know of everything that is said of the run: what is promised by nobody, and what did not run.
+    pub fn caveats(&self) -> Vec<String> {
+        let Some(header) = &self.header else { return vec![] };
+        let (guesses, all) = (header.guesses(), header.promises.len());
+        let mut caveats = Vec::new();
+        if !guesses.is_empty() {
+            let whole = if guesses.len() == all { "nothing that was looked at counts: " } else { "" };
+            let ids = guesses.join(", ");
+            caveats.push(format!("{whole}{} of {all} promises are unconfirmed guesses: {ids}", guesses.len()));
+        }
+        if !header.stand_ins.is_empty() {
+            let list: Vec<String> = header.stand_ins.iter().map(|(image, runs)| format!("{image}: {runs}")).collect();
+            caveats.push(format!("the real programs of these images were not run: {}", list.join("; ")));
+        }
+        caveats
+    }
+
     /// How many outcomes have the word of a verdict.
     pub fn count(&self, word: &str) -> usize {
         self.outcomes.iter().filter(|outcome| outcome.verdict.word() == word).count()
+    }
+}
+
+impl ScenarioOutcome {
+    /// What was seen of promises that are only guessed: what does not look held in full, the rest as a number.
+    pub fn guesses(&self) -> Vec<String> {
+        let checks = self.observations.checks.iter().filter(|check| check.outcome == Outcome::Unconfirmed);
+        let (held, others): (Vec<&Check>, Vec<&Check>) = checks.partition(|check| check.looks == Some(Outcome::Held));
+        let tell = |check: &Check| format!("{}: {} ({}): {}", check.word(), check.name, check.promise, check.detail);
+        let mut told: Vec<String> = others.into_iter().map(tell).collect();
+        if !held.is_empty() {
+            let what = if held.len() == 1 { "1 check looks".to_owned() } else { format!("{} checks look", held.len()) };
+            told.push(format!("unconfirmed: {what} held, under promises that are only guessed"));
+        }
+        told
     }
 }
 
@@ -118,7 +150,7 @@ impl Summary {
 pub(crate) mod tests {
     use super::*;
     use gauntlet_core::event::Promised;
-    use gauntlet_core::{Check, Evidence, FaultEvidence, Figure, Outcome, RunId, Seed};
+    use gauntlet_core::{Evidence, FaultEvidence, Figure, RunId, Seed};
 
     pub(crate) fn header(scenarios: &[&str]) -> Event {
         Event::RunStarted(RunHeader {
@@ -134,7 +166,9 @@ pub(crate) mod tests {
                 id: "redis.failover".into(),
                 says: "A replica takes over".into(),
                 reference: "guide, chapter 5".into(),
+                guessed: false,
             }],
+            stand_ins: BTreeMap::new(),
         })
     }
 
@@ -152,6 +186,7 @@ pub(crate) mod tests {
                 reference: "guide, chapter 5".into(),
                 name: "a replica takes over".into(),
                 outcome,
+                looks: None,
                 detail: "after 9.1 s, allowed are 12 s <&> \u{1b}[31m".into(),
             }],
             figures: vec![Figure { name: "failover time".into(), value: 9.1, unit: "s".into(), limit: Some(12.0) }],
@@ -181,6 +216,40 @@ pub(crate) mod tests {
             Event::RunFinished { exit: ExitCode::Failed, took_ms: 90_000 },
         ];
         Summary::of(&events.map(|event| Record::new(1_000, event)))
+    }
+
+    /// A run that broke a guess, and nothing else was looked at.
+    pub(crate) fn a_guess_looks_broken() -> Summary {
+        let records = a_guess_looks_broken_events().into_iter().map(|event| Record::new(1_000, event));
+        Summary::of(&records.collect::<Vec<Record>>())
+    }
+
+    pub(crate) fn a_guess_looks_broken_events() -> Vec<Event> {
+        let Event::RunStarted(mut header) = header(&["a"]) else { unreachable!("a header") };
+        header.promises[0].guessed = true;
+        header.stand_ins.insert("shop/web".into(), "a stand-in that answers on 80 and does nothing".into());
+        let mut guessed = observations(Outcome::Broken);
+        guessed.checks = guessed.checks.into_iter().map(Check::unconfirmed).collect();
+        vec![
+            Event::RunStarted(header),
+            finished("a", guessed.judge(), guessed),
+            Event::RunFinished { exit: ExitCode::Inconclusive, took_ms: 1 },
+        ]
+    }
+
+    #[test]
+    fn guesses_and_stand_ins_are_told_of_every_run_that_has_them() {
+        assert_eq!(every_verdict().caveats(), Vec::<String>::new());
+        let summary = a_guess_looks_broken();
+        assert_eq!(
+            summary.caveats(),
+            [
+                "nothing that was looked at counts: 1 of 1 promises are unconfirmed guesses: redis.failover",
+                "the real programs of these images were not run: shop/web: a stand-in that answers on 80 and does nothing",
+            ]
+        );
+        let guesses = summary.outcomes[0].guesses();
+        assert!(guesses[0].starts_with("unconfirmed, looks broken: a replica takes over"), "{guesses:?}");
     }
 
     #[test]

@@ -39,6 +39,9 @@ pub fn render(summary: &Summary, folder: &Path, colour: bool) -> String {
     if summary.interrupted {
         text.push_str("interrupted\n");
     }
+    for caveat in summary.caveats() {
+        let _ = writeln!(text, "{}", printable(&caveat));
+    }
     for repeated in repeats::of(summary) {
         let _ = write!(text, "{}", rounds(&repeated));
     }
@@ -65,6 +68,9 @@ fn line(text: &mut String, outcome: &ScenarioOutcome, width: usize, colour: bool
     let _ = writeln!(text, "{}", line.trim_end());
     for reason in outcome.verdict.reasons() {
         let _ = writeln!(text, "      {}", printable(&reason).replace('\n', "\n      "));
+    }
+    for guess in outcome.guesses() {
+        let _ = writeln!(text, "      {}", printable(&guess).replace('\n', "\n      "));
     }
     if matches!(outcome.verdict, Verdict::Failed { .. } | Verdict::Inconclusive { .. }) {
         if let Some(evidence) = &outcome.evidence {
@@ -123,7 +129,7 @@ fn paint(verdict: &Verdict) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::summary::tests::every_verdict;
+    use crate::summary::tests::{a_guess_looks_broken, every_verdict};
 
     #[test]
     fn the_table_says_what_happened_why_and_how_to_see_it_again() {
@@ -140,6 +146,15 @@ mod tests {
         ] {
             assert!(text.contains(expected), "{expected:?} is not in\n{text}");
         }
+    }
+
+    #[test]
+    fn a_guess_that_looks_broken_is_told_and_neither_passed_nor_failed() {
+        let text = render(&a_guess_looks_broken(), Path::new("r"), false);
+        assert!(text.contains("  a  inconclusive"), "{text}");
+        assert!(text.contains("      unconfirmed, looks broken: a replica takes over"), "{text}");
+        assert!(!text.contains("passed") && !text.contains("failed"), "{text}");
+        assert!(text.contains("nothing that was looked at counts: 1 of 1 promises are unconfirmed guesses"), "{text}");
     }
 
     #[test]

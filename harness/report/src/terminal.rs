@@ -163,11 +163,7 @@ fn line_text(event: &Event, style: Style) -> Option<String> {
             Some(format!("[{scenario}] {}: {} {}", figure.name, table::number(figure.value), figure.unit))
         }
         Event::Checked { scenario, check } => {
-            let mark = match check.outcome {
-                Outcome::Held => "held",
-                Outcome::Broken => "BROKEN",
-                Outcome::Unknown => "cannot tell",
-            };
+            let mark = if check.outcome == Outcome::Broken { "BROKEN" } else { check.word() };
             Some(format!("[{scenario}] {mark}: {}: {}", check.name, check.detail))
         }
         Event::ScenarioFinished { scenario, verdict, took_ms, .. } => {

@@ -1,5 +1,6 @@
-//! Stand-ins for Cordum's six services: small programs that do the real work of its path, so that an acknowledged job
-//! can be lost and the loss be seen, on the ports and with the metrics that its deployment document names.
+//! Stand-ins: `listener PORTS` for any service of which only the ports are known, and those for Cordum's six services:
+//! small programs that do the real work of its path, so that an acknowledged job can be lost and the loss be seen, on the
+//! ports and with the metrics that its deployment document names.
 //!
 //! | service | ports | does |
 //! |---|---|---|
@@ -41,6 +42,7 @@ mod grpc;
 mod health;
 mod jobs;
 mod leader;
+mod listener;
 mod metrics;
 mod safety;
 mod scheduler;
@@ -63,13 +65,15 @@ pub enum Service {
     WorkflowEngine,
     ContextEngine,
     Dashboard,
+    /// A service of which nothing is known but its ports.
+    Listener,
 }
 
 /// Runs the service, configured by the process's environment, until TERM.
 ///
 /// # Errors
 /// A setting that is missing or malformed, a dependency that could not be reached in time, a port that is taken.
-pub async fn run(service: Service) -> Result<()> {
+pub async fn run(service: Service, ports: &[u16]) -> Result<()> {
     let common = Common::from_process()?;
     match service {
         Service::Gateway => gateway::run(&common).await,
@@ -78,6 +82,7 @@ pub async fn run(service: Service) -> Result<()> {
         Service::WorkflowEngine => workflow::run(&common).await,
         Service::ContextEngine => context::run(&common).await,
         Service::Dashboard => dashboard::run(&common).await,
+        Service::Listener => listener::run(&common, ports).await,
     }
 }
 

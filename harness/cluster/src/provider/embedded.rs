@@ -2,7 +2,7 @@
 
 use super::{Cluster, Provider, Wanted};
 use crate::access::Access;
-use crate::images::{AGENT_IMAGE, PROGRAM, without_tag};
+use crate::images::{self, AGENT_IMAGE, PROGRAM, without_tag};
 use crate::traffic::{Counters, Dialled, OutsideHost, TrafficFault};
 use async_trait::async_trait;
 use gauntlet_core::contract::workload::{Image, ImageSource};
@@ -47,6 +47,10 @@ impl Default for Embedded {
 impl Provider for Embedded {
     fn name(&self) -> &'static str {
         "embedded"
+    }
+
+    fn adapt(&self, objects: Vec<Value>, images: &[Image]) -> Vec<Value> {
+        images::listening(objects, images)
     }
 
     async fn check(&self) -> Result<(), Trouble> {
@@ -166,6 +170,10 @@ fn recipes(images: &[Image], program: &Path) -> Result<Vec<ImageRecipe>, Trouble
     for image in images {
         match &image.runs {
             ImageSource::Standin(standin) => recipes.push(agent(&image.name.value, &["standin", standin])),
+            ImageSource::Listener(ports) => {
+                let words = images::listener(ports);
+                recipes.push(agent(&image.name.value, &words.iter().map(String::as_str).collect::<Vec<&str>>()));
+            }
             ImageSource::Image(real) => {
                 return Err(Trouble::input(format!(
                     "the contract wants the image {real} for {}, which the embedded cluster cannot pull",

@@ -29,6 +29,16 @@ impl Contract {
         Some(Deployment { contract: self, overlay_name: name, overlay })
     }
 
+    /// Ids of the promises that nobody has confirmed.
+    pub fn guesses(&self) -> impl Iterator<Item = &str> {
+        self.promises.iter().filter(|promise| promise.guessed).map(|promise| promise.id.value.as_str())
+    }
+
+    /// Whether a program has proposed everything in here and nobody has confirmed any of it.
+    pub fn is_all_guessed(&self) -> bool {
+        !self.promises.is_empty() && self.promises.iter().all(|promise| promise.guessed)
+    }
+
     pub fn promise(&self, id: &str) -> Option<&Promise> {
         self.promises.iter().find(|promise| promise.id.value == id)
     }

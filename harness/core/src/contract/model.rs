@@ -81,6 +81,9 @@ pub struct Promise {
     pub says: String,
     /// Where the document says so.
     pub reference: String,
+    /// Proposed by a program and not yet confirmed by a person: it is looked at and told, and decides nothing.
+    #[serde(default)]
+    pub guessed: bool,
 }
 
 /// Equal labels, all of which a pod must have.

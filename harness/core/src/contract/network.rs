@@ -60,6 +60,9 @@ pub struct Rule {
     pub protocols: Vec<Protocol>,
     /// The row of the document, or why it leaves this open.
     pub reference: String,
+    /// Proposed by a program and not yet confirmed by a person: what it covers is told, never judged.
+    #[serde(default)]
+    pub guessed: bool,
 }
 
 fn tcp() -> Vec<Protocol> {
@@ -140,12 +143,16 @@ impl Rule {
 /// What one end of a connection says.
 enum End<'a> {
     Listed(&'a str),
+    /// By a row that is only guessed.
+    Guessed(&'a str),
     NotListed,
     Unrestricted,
 }
 
 fn end<'a>(rules: &'a [Rule], restricted: &[Ref], party: Option<&str>, question: Question<'_>) -> End<'a> {
-    match rules.iter().find(|rule| rule.covers(question)) {
+    let covering = || rules.iter().filter(|rule| rule.covers(question));
+    match covering().find(|rule| !rule.guessed).or_else(|| covering().next()) {
+        Some(rule) if rule.guessed => End::Guessed(&rule.reference),
         Some(rule) => End::Listed(&rule.reference),
         None if restricted.iter().any(|name| Some(name.value.as_str()) == party) => End::NotListed,
         None => End::Unrestricted,
@@ -156,6 +163,13 @@ impl Network {
     /// The rows of all tables.
     pub fn rules(&self) -> impl Iterator<Item = &Rule> {
         self.ingress.iter().chain(&self.egress).chain(&self.open)
+    }
+
+    /// The same as if every row were confirmed: what it would come to is worth telling where nothing of it is judged.
+    pub fn assumed(&self) -> Self {
+        let mut assumed = self.clone();
+        assumed.ingress.iter_mut().chain(&mut assumed.egress).for_each(|rule| rule.guessed = false);
+        assumed
     }
 
     pub fn restricts_ingress(&self, workload: &str) -> bool {
@@ -177,6 +191,7 @@ impl Network {
         match (leaves, enters) {
             (End::NotListed, _) => Expected::Denied(format!("no egress row of {from} lists it")),
             (_, End::NotListed) => Expected::Denied(format!("no ingress row of {to} lists it")),
+            (End::Guessed(row), _) | (_, End::Guessed(row)) => Expected::Open(format!("unconfirmed: {row}")),
             (End::Listed(a), End::Listed(b)) => Expected::Allowed(format!("{a}; {b}")),
             (End::Listed(row), End::Unrestricted) | (End::Unrestricted, End::Listed(row)) => {
                 Expected::Allowed(row.to_owned())
@@ -211,6 +226,28 @@ open:
         let network: Network = crate::yaml::parse("n", NETWORK).unwrap();
         let expected = network.expect(Question { from, to, port, protocol });
         format!("{}: {}", expected.word(), expected.row())
+    }
+
+    #[test]
+    fn what_a_guessed_row_covers_is_open_until_it_is_confirmed() {
+        use Protocol::Tcp;
+        let text = NETWORK
+            .replace("reference: out api", "reference: out api, guessed: true")
+            .replace("reference: scraped", "reference: scraped, guessed: true");
+        let network: Network = crate::yaml::parse("n", &text).unwrap();
+        let expected = |network: &Network, from, to, port| {
+            let question = Question { from: Some(from), to: Some(to), port, protocol: Tcp };
+            network.expect(question).word()
+        };
+        for (from, to, port, now, assumed) in [
+            ("api", "db", 5432, "left open", "allowed"),
+            ("api", "db", 5433, "denied", "denied"),
+            ("batch", "db", 5432, "allowed", "allowed"),
+            ("prometheus", "api", 9090, "left open", "allowed"),
+        ] {
+            assert_eq!(expected(&network, from, to, port), now, "{from} {to} {port}");
+            assert_eq!(expected(&network.assumed(), from, to, port), assumed, "{from} {to} {port}");
+        }
     }
 
     #[test]

@@ -145,6 +145,23 @@ pub struct Image {
 pub enum ImageSource {
     /// A stand-in of the agent binary.
     Standin(String),
+    /// A stand-in of which nothing is asked but to answer on these ports.
+    Listener(Vec<u16>),
     /// A real image to pull in its place, on providers that pull.
     Image(String),
+}
+
+impl Image {
+    /// What runs in its place, where that is not what the system's people run.
+    pub fn stand_in(&self) -> Option<String> {
+        match &self.runs {
+            ImageSource::Standin(service) => Some(format!("a stand-in for {service}")),
+            ImageSource::Listener(ports) if ports.is_empty() => Some("a stand-in that does nothing".to_owned()),
+            ImageSource::Listener(ports) => {
+                let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
+                Some(format!("a stand-in that answers on {} and does nothing", ports.join(", ")))
+            }
+            ImageSource::Image(_) => None,
+        }
+    }
 }

@@ -92,15 +92,7 @@ impl MatrixView {
 }
 
 fn counts(matrix: &Matrix) -> String {
-    let tally = matrix.tally();
-    format!(
-        "{} cells: {} as expected, {} broken, {} could not be told, {} left open by the document",
-        matrix.cells.len(),
-        tally.held,
-        tally.broken,
-        tally.unknown,
-        tally.open
-    )
+    matrix.tally().to_string()
 }
 
 /// Sources and columns in the order in which the cells name them, ports of one destination together.
@@ -153,6 +145,7 @@ fn verdict(cell: &Cell) -> (&'static str, &'static str) {
         Some(Outcome::Held) => ("held", "as expected"),
         Some(Outcome::Broken) => ("broken", "broken"),
         Some(Outcome::Unknown) => ("unknown", "cannot tell"),
+        Some(Outcome::Unconfirmed) => ("unconfirmed", "unlike the guess"),
         None => ("open", "left open"),
     }
 }
@@ -160,7 +153,7 @@ fn verdict(cell: &Cell) -> (&'static str, &'static str) {
 fn sign(cell: &Cell) -> Sign {
     let (class, shape) = match (cell.outcome, cell.expected.word()) {
         (Some(Outcome::Broken), _) => ("broken", "✕"),
-        (Some(Outcome::Unknown), _) => ("unknown", "?"),
+        (Some(Outcome::Unknown | Outcome::Unconfirmed), _) => ("unknown", "?"),
         (Some(Outcome::Held), "allowed") => ("allowed", "●"),
         (Some(Outcome::Held), _) => ("denied", "·"),
         (None, _) => ("open", "○"),

@@ -121,7 +121,7 @@ fn scenario(run: &Run, name: &str, outcome: Option<&ScenarioOutcome>) -> Scenari
         faults: observations.faults.iter().map(fault).collect(),
         timeline: timeline(run, story, &observations.checks),
         totals: timeline::totals(&story.series),
-        moments: story.violations.iter().map(|violation| moment(story, violation)).collect(),
+        moments: broken(story, &observations.checks).map(|violation| moment(story, violation)).collect(),
         matrices: story.matrices.iter().map(MatrixView::of).collect(),
         files: story.evidence.iter().map(FileView::of).collect(),
         notes: told(story, &story.notes),
@@ -182,17 +182,18 @@ fn checks(checks: &[Check]) -> Vec<CheckView> {
     sorted.sort_by_key(|check| match check.outcome {
         Outcome::Broken => 0,
         Outcome::Unknown => 1,
-        Outcome::Held => 2,
+        Outcome::Unconfirmed => 2,
+        Outcome::Held => 3,
     });
     let view = |check: &Check| {
-        let (word, mark) = match check.outcome {
-            Outcome::Held => ("held", "held"),
-            Outcome::Broken => ("broken", "broken"),
-            Outcome::Unknown => ("unknown", "cannot tell"),
+        let word = match check.outcome {
+            Outcome::Held => "held",
+            Outcome::Broken => "broken",
+            Outcome::Unknown | Outcome::Unconfirmed => "unknown",
         };
         CheckView {
             word,
-            mark,
+            mark: check.word(),
             name: check.name.clone(),
             detail: check.detail.clone(),
             promise: check.promise.clone(),
@@ -215,6 +216,14 @@ fn fault(fault: &FaultEvidence) -> FaultView {
             piece("clean without it", &fault.control),
         ],
     }
+}
+
+/// What is broken is promised: of a guess there is no such moment.
+fn broken<'a>(story: &'a Story, checks: &'a [Check]) -> impl Iterator<Item = &'a Violation> {
+    let is_guess = |violation: &&Violation| {
+        checks.iter().any(|check| check.name == violation.check && check.outcome == Outcome::Unconfirmed)
+    };
+    story.violations.iter().filter(move |violation| !is_guess(violation))
 }
 
 fn moment(story: &Story, violation: &Violation) -> Moment {

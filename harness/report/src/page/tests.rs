@@ -59,6 +59,18 @@ fn the_headline_says_what_the_run_came_to() {
 }
 
 #[test]
+fn a_run_of_guesses_says_that_nothing_is_promised_and_what_was_not_run() {
+    let guess = crate::summary::tests::a_guess_looks_broken_events();
+    let page = page(guess);
+    assert_eq!(headline(&page), "Nothing is promised: nobody has confirmed what the contract guesses.");
+    for expected in
+        ["unconfirmed, looks broken", "0 of 1 check would have held, and none counts", "the real program was not run"]
+    {
+        assert!(page.contains(expected), "{expected} is not on the page");
+    }
+}
+
+#[test]
 fn the_first_screen_says_what_was_broken_and_where_it_was_promised() {
     let broken = observations(Outcome::Broken);
     let page = page(vec![header(&["a"]), started("a"), finished("a", broken.judge(), broken)]);

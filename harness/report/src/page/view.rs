@@ -178,6 +178,13 @@ fn headline(summary: &Summary) -> (&'static str, String) {
     if summary.interrupted {
         return ("inconclusive", "The run was interrupted before everything was judged.".to_owned());
     }
+    let guesses = summary.header.as_ref().map_or(0, |header| header.guesses().len());
+    if summary.troubles.is_empty()
+        && guesses > 0
+        && summary.header.as_ref().is_some_and(|header| header.promises.len() == guesses)
+    {
+        return ("inconclusive", "Nothing is promised: nobody has confirmed what the contract guesses.".to_owned());
+    }
     let open = count("inconclusive") + summary.unjudged().len();
     if judged == 0 || open > 0 || !summary.troubles.is_empty() {
         let what = if open > 0 { format!("{} could not be judged.", plural(open, "scenario")) } else { String::new() };
@@ -219,7 +226,7 @@ fn failures(run: &Run) -> Vec<Failure> {
         word: "inconclusive",
         sentence: format!("It could not be told whether {} holds", outcome.scenario),
         detail: outcome.verdict.reasons().join("\n"),
-        also: vec![],
+        also: outcome.guesses().iter().map(|guess| shortened(guess)).collect(),
         says: None,
         reference: None,
         tried: run.story(&outcome.scenario).map(|story| sentence(&story.says)).filter(|says| !says.is_empty()),
@@ -282,15 +289,15 @@ fn shortened(text: &str) -> String {
 }
 
 fn promises(summary: &Summary) -> Vec<PromiseRow> {
-    let mut rows: Vec<(PromiseRow, [usize; 3])> = Vec::new();
+    let mut rows: Vec<(PromiseRow, Counts)> = Vec::new();
     for outcome in &summary.outcomes {
         for check in &outcome.observations.checks {
             let at = rows.iter().position(|(row, _)| row.id == check.promise).unwrap_or_else(|| {
-                rows.push((promise_row(summary, check), [0; 3]));
+                rows.push((promise_row(summary, check), Counts::default()));
                 rows.len() - 1
             });
             let (row, counts) = &mut rows[at];
-            counts[check.outcome as usize] += 1;
+            counts.add(check);
             let link = (outcome.scenario.clone(), anchor(&outcome.scenario));
             if !row.scenarios.contains(&link) {
                 row.scenarios.push(link);
@@ -316,8 +323,38 @@ fn promise_row(summary: &Summary, check: &Check) -> PromiseRow {
     }
 }
 
-fn judged(row: PromiseRow, [held, broken, unknown]: [usize; 3]) -> PromiseRow {
+/// How many checks of a promise came to what.
+#[derive(Default)]
+struct Counts {
+    held: usize,
+    broken: usize,
+    unknown: usize,
+    unconfirmed: usize,
+    /// Unconfirmed ones that would have held.
+    looks_held: usize,
+}
+
+impl Counts {
+    fn add(&mut self, check: &Check) {
+        match check.outcome {
+            Outcome::Held => self.held += 1,
+            Outcome::Broken => self.broken += 1,
+            Outcome::Unknown => self.unknown += 1,
+            Outcome::Unconfirmed => {
+                self.unconfirmed += 1;
+                self.looks_held += usize::from(check.looks == Some(Outcome::Held));
+            }
+        }
+    }
+}
+
+fn judged(row: PromiseRow, counts: Counts) -> PromiseRow {
+    let Counts { held, broken, unknown, unconfirmed, looks_held } = counts;
     let all = held + broken + unknown;
+    if all == 0 {
+        let count = format!("{looks_held} of {} would have held, and none counts", plural(unconfirmed, "check"));
+        return PromiseRow { word: "unknown", mark: "unconfirmed", count, ..row };
+    }
     let (word, mark) = match (broken, unknown) {
         (1.., _) => ("broken", "broken"),
         (0, 1..) => ("unknown", "cannot tell"),
@@ -336,6 +373,12 @@ fn facts(run: &Run) -> Vec<(String, String)> {
         fact("started", at.map_or(String::new(), |at| at.format("%Y-%m-%d %H:%M:%S UTC").to_string()));
         fact("took", run.summary.finished.map_or("never finished".to_owned(), |f| duration(f.took_ms)));
         fact("seed", header.seed.to_string());
+        for (image, runs) in &header.stand_ins {
+            fact(&format!("in place of {image}"), format!("{runs}; the real program was not run"));
+        }
+        if !header.guesses().is_empty() {
+            fact("unconfirmed", format!("{}: guesses, which count for nothing", header.guesses().join(", ")));
+        }
         for (name, version) in &header.versions {
             fact(name, version.clone());
         }
