@@ -4,6 +4,7 @@
 //! - [`yaml`], [`problem`], [`suggest`]: parsing with positions, and what a person reads when it fails
 //! - [`scenario`]: what is known of a scenario before it runs, and which ones a command line selects
 //! - [`capability`]: powers that a provider of clusters may have and a scenario may need
+//! - [`proposal`]: a contract guessed from manifests, for a person to confirm
 //! - [`verdict`]: evidence and findings, and the verdict that follows from them
 //! - [`matrix`]: who was expected to reach whom, and who did
 //! - [`event`]: everything that happens in a run; reports are made from nothing else
@@ -26,6 +27,7 @@ pub mod kept;
 pub mod matrix;
 pub mod node_agent;
 pub mod problem;
+pub mod proposal;
 pub mod redact;
 pub mod run;
 pub mod scenario;

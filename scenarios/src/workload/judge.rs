@@ -220,6 +220,9 @@ pub fn control(deployment: Deployment<'_>, histories: &Histories) -> Evidence {
             }
         }
     }
+    if Client::all(deployment).is_empty() {
+        return Evidence::Shown("the contract names nothing that clients could use: only pods are watched".to_owned());
+    }
     Evidence::Shown(format!("{operations} operations without the fault, nothing lost"))
 }
 
