@@ -22,6 +22,7 @@ pub struct Cli {
 const EXAMPLES: &str = "Examples:
   gauntlet run                          every scenario, Cordum's production overlay, embedded cluster
   gauntlet run redis --seed 7           the scenarios whose name contains `redis`, with the choices of seed 7
+  gauntlet init deploy/production       propose a contract for a deployment of your own
   gauntlet run --system ./my-system     a system of your own: a folder with a system.yaml
   gauntlet cluster up                   only a cluster, to use with kubectl
   gauntlet doctor                       what this machine lacks, and how to get it";
@@ -30,6 +31,8 @@ const EXAMPLES: &str = "Examples:
 pub enum Command {
     /// Run scenarios and report their verdicts
     Run(Box<RunArgs>),
+    /// Propose a contract for a deployment of your own, for you to confirm
+    Init(InitArgs),
     /// List scenarios and systems
     List(ListArgs),
     /// Start embedded clusters; stop and list clusters on this machine
@@ -46,6 +49,34 @@ pub enum Command {
     /// Exits with 1 where something passed in the first and did not in the second.
     Diff(DiffArgs),
 }
+
+#[derive(Debug, Args)]
+#[command(after_help = INIT_EXAMPLES)]
+pub struct InitArgs {
+    /// A kustomization, a folder of manifests, or one file of them
+    #[arg(value_name = "DIR")]
+    pub manifests: PathBuf,
+
+    /// The folder in which the contract is made
+    #[arg(long, default_value = "gauntlet", value_name = "DIR")]
+    pub into: PathBuf,
+
+    /// What the system is called; by default as the namespace of most of its objects
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+
+    /// Replace files that are there already, and with them what was confirmed there
+    #[arg(long)]
+    pub force: bool,
+}
+
+const INIT_EXAMPLES: &str =
+    "Everything that is proposed is a guess and says so in the file. A run looks at guesses, tells what it saw,
+and judges none of them. Whoever deletes `guessed: true` promises what is written there.
+
+Examples:
+  gauntlet init deploy/overlays/production
+  gauntlet init rendered.yaml --into qualification --name shop";
 
 #[derive(Debug, Args)]
 pub struct SystemArgs {

@@ -18,6 +18,10 @@ pub fn list(arguments: &ListArgs) -> Result<ExitCode, Trouble> {
             say(format!("  {:20} skipped: {reason}", ""));
         }
     }
+    let guesses: Vec<&str> = found.contract.guesses().collect();
+    if !guesses.is_empty() {
+        say(format!("\nunconfirmed promises, which count for nothing: {}", guesses.join(", ")));
+    }
     say("\nsystems:");
     for name in systems::names() {
         let overlays = match systems::load(&name) {

@@ -5,6 +5,7 @@ mod cluster;
 mod consent;
 mod diff;
 mod doctor;
+mod init;
 mod list;
 mod report;
 mod run;
@@ -29,6 +30,7 @@ use std::sync::Arc;
 pub async fn dispatch(cli: Cli) -> Result<ExitCode, Trouble> {
     match cli.command {
         Command::Run(arguments) => run::run(*arguments, cli.verbose).await,
+        Command::Init(arguments) => init::init(&arguments).await,
         Command::List(arguments) => list::list(&arguments),
         Command::Cluster(command) => cluster::cluster(command).await,
         Command::Clean(arguments) => clean::clean(&arguments).await,
