@@ -271,7 +271,7 @@ fn contradiction(known: Known, replicas: u64) -> Option<String> {
     match known {
         Known::RedisCluster { replicas_per_primary } => {
             let each = 1 + replicas_per_primary;
-            let whole = replicas / each >= 3 && replicas % each == 0;
+            let whole = replicas / each >= 3 && replicas.is_multiple_of(each);
             (!whole).then(|| {
                 format!("{replicas} members are not three or more primaries with {replicas_per_primary} replicas each")
             })
