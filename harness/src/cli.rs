@@ -1,6 +1,7 @@
 //! The command line.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use gauntlet_core::digest::Expected;
 use gauntlet_engine::evidence::DEFAULT_MIB;
 use std::path::PathBuf;
 
@@ -48,6 +49,13 @@ pub enum Command {
     ///
     /// Exits with 1 where something passed in the first and did not in the second.
     Diff(DiffArgs),
+    /// Judge what clients recorded in a run again, with the checkers of today
+    ///
+    /// Exits with 1 where something comes to something else, and with 2 where the run cannot be read.
+    Check(CheckArgs),
+    /// Keep figures of runs, and tell a regression from noise
+    #[command(subcommand)]
+    Baseline(BaselineCommand),
 }
 
 #[derive(Debug, Args)]
@@ -138,6 +146,11 @@ pub struct RunArgs {
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
 
+    /// Expect what an earlier run deployed: system=DIGEST,overlay=DIGEST, as its command for the same again has it. What
+    /// differs is told and changes no verdict
+    #[arg(long, value_name = "DIGESTS")]
+    pub expect_digest: Option<Expected>,
+
     /// Clusters at once; by default one for each of the machine's cores, eight at the most, and one where the cluster
     /// exists already
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=16), value_name = "N")]
@@ -177,6 +190,19 @@ pub struct RunArgs {
     #[arg(long, value_name = "-", value_parser = ["-"])]
     pub events: Option<String>,
 
+    /// Hold the figures against those of earlier runs in this file, which `gauntlet baseline add` writes; with --repeat,
+    /// since one value can never tell
+    #[arg(long, value_name = "FILE")]
+    pub baseline: Option<PathBuf>,
+
+    /// Exit with 1 where a figure regressed
+    #[arg(long, requires = "baseline")]
+    pub fail_on_regression: bool,
+
+    /// How likely a false alarm may be, over all figures together
+    #[arg(long, default_value = "5%", value_parser = crate::commands::level, value_name = "SHARE")]
+    pub level: Level,
+
     /// Install nothing; name the command that would
     #[arg(long)]
     pub no_install: bool,
@@ -203,6 +229,7 @@ const RUN_EXAMPLES: &str = "Examples:
   gauntlet run drain --keep             leave the cluster for a look with kubectl
   gauntlet run --exact redis.failover --repeat 10
   gauntlet run nats --until-fail --keep=failed
+  gauntlet run --repeat 5 --baseline baseline.jsonl --fail-on-regression
   gauntlet run --events - | jq 'select(.event == \"checked\")'
   gauntlet run --mutant redis.failover/no-replicas redis.failover
   gauntlet run --cluster kind --kubernetes 1.35
@@ -297,6 +324,75 @@ pub struct ReportArgs {
     /// Where the folders of runs are
     #[arg(long, default_value = "reports", value_name = "DIR")]
     pub report: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// The run's id, or its folder
+    #[arg(value_name = "RUN")]
+    pub run: PathBuf,
+
+    /// Tell also what came to the same, and what histories say nothing about
+    #[arg(long)]
+    pub all: bool,
+
+    /// Where the folders of runs are
+    #[arg(long, default_value = "reports", value_name = "DIR")]
+    pub report: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum BaselineCommand {
+    /// Add the figures of runs that passed; one that is there already is replaced
+    Add {
+        /// Runs: ids, or folders
+        #[arg(value_name = "RUN", required = true)]
+        runs: Vec<PathBuf>,
+        /// The file that keeps them: JSON lines, one a measurement
+        #[arg(long, default_value = "baseline.jsonl", value_name = "FILE")]
+        baseline: PathBuf,
+        /// Where the folders of runs are
+        #[arg(long, default_value = "reports", value_name = "DIR")]
+        report: PathBuf,
+    },
+    /// Show what is kept, and how many repeats could show a regression
+    Show {
+        /// The file that keeps them
+        #[arg(long, default_value = "baseline.jsonl", value_name = "FILE")]
+        baseline: PathBuf,
+    },
+    /// Hold runs against what is kept, all of them together; their last one's reports tell it too
+    ///
+    /// Each figure is tested by the exact one-sided rank test of Mann and Whitney, all of them are held to one level by
+    /// Holm's procedure, and what is less than a quarter and half a second longer does not count. One new value can
+    /// never tell: run with `--repeat 5`, or name several runs.
+    Check {
+        /// Runs: ids, or folders
+        #[arg(value_name = "RUN", required = true)]
+        runs: Vec<PathBuf>,
+        /// The file that keeps the figures of earlier runs
+        #[arg(long, default_value = "baseline.jsonl", value_name = "FILE")]
+        baseline: PathBuf,
+        /// Where the folders of runs are
+        #[arg(long, default_value = "reports", value_name = "DIR")]
+        report: PathBuf,
+        /// How likely a false alarm may be, over all figures together
+        #[arg(long, default_value = "5%", value_parser = crate::commands::level, value_name = "SHARE")]
+        level: Level,
+        /// Exit with 1 where a figure regressed
+        #[arg(long)]
+        fail_on_regression: bool,
+    },
+}
+
+/// How likely a false alarm may be.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Level(pub f64);
+
+impl Default for Level {
+    fn default() -> Self {
+        Self(0.05)
+    }
 }
 
 #[derive(Debug, Args)]

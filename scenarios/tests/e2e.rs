@@ -7,6 +7,7 @@ mod ineffective;
 
 use gauntlet_cluster::provider::embedded::Embedded;
 use gauntlet_cluster::{Provider, host};
+use gauntlet_core::digest::Expected;
 use gauntlet_core::event::{Consumer, Event, Record};
 use gauntlet_core::trouble::OrTrouble;
 use gauntlet_core::{RunId, Seed, Trouble, Verdict};
@@ -140,6 +141,7 @@ fn verdict_of(
     let reports = Path::new(env!("CARGO_TARGET_TMPDIR")).join("reports");
     let folder = Folder::create(&reports, &id)?;
     eprintln!("report of {}: {}", scenario.info().name, folder.path().display());
+    let again = again(system, &overlay, mutant.as_deref());
     let heard = Arc::new(Mutex::new(None));
     let options = Options {
         run: id,
@@ -155,12 +157,21 @@ fn verdict_of(
         state_dir: gauntlet_embedded::default_state_dir(),
         versions: BTreeMap::new(),
         evidence: Evidence::default(),
-        again: "cargo test -p scenarios --test e2e --".to_owned(),
+        again,
+        expected: Expected::default(),
+        baseline: None,
     };
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(run(options, vec![Box::new(Listen(heard.clone()))], CancellationToken::new()))?;
     let verdict = heard.lock().expect("nobody panics while holding it").take();
     verdict.ok_or_else(|| "the run ended without a verdict".into())
+}
+
+/// What repeats it from the command line.
+fn again(system: &str, overlay: &str, mutant: Option<&Path>) -> String {
+    let last = |path: &Path| path.file_name().map_or(String::new(), |name| name.to_string_lossy().into_owned());
+    let mutant = mutant.map(|path| format!(" --mutant {}/{}", path.parent().map_or(String::new(), last), last(path)));
+    format!("gauntlet run --system {system} --overlay {overlay} --seed 1{}", mutant.unwrap_or_default())
 }
 
 /// Unique among runs of this process and of others.

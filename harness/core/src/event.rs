@@ -2,6 +2,8 @@
 //!
 //! The enum is closed on purpose: a consumer matches it exhaustively, so a new event is a compile error in each of them.
 
+use crate::baseline::Comparison;
+use crate::digest::Digest;
 use crate::matrix::Matrix;
 use crate::run::{ExitCode, RunId};
 use crate::scenario::ClusterNeed;
@@ -76,6 +78,9 @@ pub struct RunHeader {
     pub scenarios: Vec<String>,
     /// The command that runs all this again with the same seed.
     pub again: String,
+    /// Where the document that makes the promises can be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub document: Option<String>,
     /// What the system's contract promises.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub promises: Vec<Promised>,
@@ -165,6 +170,14 @@ impl Phase {
 #[serde(rename_all = "kebab-case", tag = "event")]
 pub enum Event {
     RunStarted(RunHeader),
+    /// What is deployed, by digest; said once it is rendered.
+    Digested {
+        #[serde(flatten)]
+        digest: Digest,
+        /// What is not what the command expected of it, a sentence each.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        differs: Vec<String>,
+    },
     StageStarted {
         stage: Stage,
         detail: String,
@@ -268,6 +281,8 @@ pub enum Event {
         scenario: String,
         matrix: Matrix,
     },
+    /// The run's figures against those of earlier runs. The last one counts: a run can be compared again.
+    BaselineCompared(Comparison),
     ScenarioFinished {
         scenario: String,
         verdict: Verdict,

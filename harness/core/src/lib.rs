@@ -12,17 +12,23 @@
 //! - [`seed`]: random choices that a run can repeat
 //! - [`run`]: names of runs, and exit codes
 //! - [`history`], [`checkers`]: what clients did and saw, and what that says of the store behind them
+//! - [`judgement`]: what is asked of histories, and the answers, also later
 //! - [`timeline`]: what happened when, for reports
+//! - [`baseline`]: figures of earlier runs, and whether those of a new one are worse than noise explains
 //! - [`kept`]: known data before and after it was lost and restored
+//! - [`digest`]: what was deployed, by digest
 //! - [`trouble`]: what went wrong outside the system under test, and what to do next
 //! - [`redact`]: what must not be told, taken out of what is
 //! - [`span`]: lengths of time as people write them
 
+pub mod baseline;
 pub mod capability;
 pub mod checkers;
 pub mod contract;
+pub mod digest;
 pub mod event;
 pub mod history;
+pub mod judgement;
 pub mod kept;
 pub mod matrix;
 pub mod node_agent;

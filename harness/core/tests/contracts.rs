@@ -26,6 +26,12 @@ fn the_bundled_contract_is_accepted() {
 }
 
 #[test]
+fn the_address_of_the_document_is_one_that_a_link_may_have() {
+    let told = mistakes("documentUrl: https://", "documentUrl: javascript:");
+    assert!(told.contains("is no address of a document") && told.contains("https:// or http://"), "{told}");
+}
+
+#[test]
 fn overlays_resolve_what_they_override_and_leave_out() {
     let contract = Contract::parse("system.yaml", CORDUM).unwrap();
     let production = contract.deployment(None).unwrap();

@@ -30,7 +30,7 @@ impl Emitter {
 }
 
 /// Milliseconds since 1970.
-fn now_ms() -> u64 {
+pub fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
@@ -107,6 +107,21 @@ fn redacted(record: Record, redactor: &Redactor) -> Record {
     })
 }
 
+/// Adds an event to those of a run that has ended.
+///
+/// # Errors
+/// The file cannot be written, or its last line was cut off, so that nothing can follow it.
+pub fn append(path: &Path, record: &Record) -> Result<(), Trouble> {
+    let doing = || format!("cannot add to {}", path.display());
+    let ends_well = std::fs::read(path).or_trouble(doing)?.last().is_none_or(|last| *last == b'\n');
+    if !ends_well {
+        return Err(Trouble::input(format!("{} ends in the middle of an event: its run was killed", path.display())));
+    }
+    let line = record.to_line().or_trouble(doing)?;
+    let mut file = std::fs::OpenOptions::new().append(true).open(path).or_trouble(doing)?;
+    file.write_all(format!("{line}\n").as_bytes()).or_trouble(doing)
+}
+
 /// Reads the events of a run again.
 ///
 /// # Errors
@@ -157,6 +172,18 @@ mod tests {
         assert_eq!(*seen.lock().unwrap(), events);
         let read: Vec<Event> = read(&path).unwrap().into_iter().map(|record| record.event).collect();
         assert_eq!(read, events);
+    }
+
+    #[test]
+    fn what_is_added_later_is_read_with_the_rest_and_never_after_half_a_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.jsonl");
+        Bus::start(&path, vec![], Redactor::default()).unwrap().close();
+        append(&path, &Record::new(1, note("later"))).unwrap();
+        assert_eq!(read(&path).unwrap(), [Record::new(1, note("later"))]);
+        std::fs::write(&path, "{\"schema\":").unwrap();
+        let trouble = append(&path, &Record::new(1, note("later"))).unwrap_err();
+        assert!(trouble.message.contains("in the middle of an event"), "{trouble}");
     }
 
     #[test]

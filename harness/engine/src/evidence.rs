@@ -80,15 +80,16 @@ impl Collector {
         let _ = stages.stage(Stage::Evidence, folder.display().to_string(), work).await;
     }
 
-    /// What is deployed: the contract, and the objects as they are applied.
-    pub fn system(&self, objects: &[Value]) {
+    /// What is deployed: the contract, the objects as they are applied, and the list of the system's files.
+    pub fn system(&self, objects: &[Value], listing: &str) {
         const FOLDER: &str = "system";
         let folder = self.run.join(FOLDER);
         let objects: Vec<Value> = objects.iter().map(|object| self.redactor.object(object.clone())).collect();
         let contract = std::fs::read_to_string(self.system.folder.join("system.yaml")).unwrap_or_default();
         let written = std::fs::create_dir_all(&folder).and_then(|()| {
             std::fs::write(folder.join("objects.json"), serde_json::to_string_pretty(&objects)?)?;
-            std::fs::write(folder.join("system.yaml"), self.redactor.text(&contract))
+            std::fs::write(folder.join("system.yaml"), self.redactor.text(&contract))?;
+            std::fs::write(folder.join("files.sha256"), listing)
         });
         let problems: Vec<String> =
             written.err().into_iter().map(|error| format!("cannot write {}: {error}", folder.display())).collect();

@@ -26,6 +26,11 @@ impl Folder {
         Ok(Self { path })
     }
 
+    /// The folder of a run that has been.
+    pub fn existing(path: PathBuf) -> Self {
+        Self { path }
+    }
+
     pub fn path(&self) -> &Path {
         &self.path
     }

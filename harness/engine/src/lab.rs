@@ -3,6 +3,7 @@
 use crate::bus::Emitter;
 use crate::evidence::Collector;
 use crate::folder::Folder;
+use crate::histories;
 use gauntlet_chaos::fault::Scene;
 use gauntlet_chaos::{Fault, Injected};
 use gauntlet_cluster::view::View;
@@ -10,9 +11,11 @@ use gauntlet_cluster::{Access, Cluster, Progress, ready};
 use gauntlet_core::contract::Deployment;
 use gauntlet_core::event::{Event, Phase};
 use gauntlet_core::history::History;
+use gauntlet_core::judgement::{Answer, Question, Saved};
 use gauntlet_core::matrix::Matrix;
 use gauntlet_core::timeline::{self, Violation};
 use gauntlet_core::{Check, Contract, Evidence, FaultEvidence, Figure, Observations, Outcome, Redactor, Seed, Trouble};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -87,7 +90,7 @@ impl Lab {
     }
 
     /// Tells when a promise was broken. The check itself is recorded by [`Lab::check`].
-    pub fn violated(&self, violation: Violation) {
+    fn violated(&self, violation: Violation) {
         self.emitter.emit(Event::Violated { scenario: self.name.clone(), violation });
     }
 
@@ -110,6 +113,28 @@ impl Lab {
         let figure = Figure { name: name.to_owned(), value, unit: unit.to_owned(), limit };
         self.emitter.emit(Event::Measured { scenario: self.name.clone(), figure: figure.clone() });
         self.observe(|observations| observations.figures.push(figure));
+    }
+
+    /// Asks histories, which are there by client with the names of their files, and records what they answer. The
+    /// question is saved beside them, so that it can be asked again.
+    pub fn ask(&self, histories: &BTreeMap<String, (String, History)>, question: Question) -> Answer {
+        let answer = question.answer(|client| histories.get(client).map(|(_, history)| history));
+        let known = question.clients().into_iter().filter_map(|client| {
+            let (file, _) = histories.get(client)?;
+            Some((client.to_owned(), file.clone()))
+        });
+        let saved = Saved { histories: known.collect(), question };
+        if let Err(trouble) = histories::ask(&self.folder, &saved) {
+            self.note(format!("this cannot be judged again: {trouble}"));
+        }
+        for figure in &answer.figures {
+            self.figure(&figure.name, figure.value, &figure.unit, figure.limit);
+        }
+        answer.violations.iter().for_each(|violation| self.violated(violation.clone()));
+        for ruling in &answer.rulings {
+            self.check(&ruling.promise, &ruling.check, ruling.outcome, ruling.detail.clone());
+        }
+        answer
     }
 
     /// Tells who was expected to reach whom, and who did.

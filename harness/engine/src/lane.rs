@@ -259,15 +259,15 @@ fn finish(
     took_ms: u64,
     evidence: Option<String>,
 ) {
+    shared.judged(&planned.name(), verdict.clone(), &observations.figures);
     shared.emitter.emit(Event::ScenarioFinished {
         scenario: planned.name(),
-        verdict: verdict.clone(),
+        verdict,
         observations,
         took_ms,
         again: format!("{} --exact {}", shared.again, planned.scenario.info().name),
         evidence,
     });
-    shared.judged(verdict);
 }
 
 #[cfg(test)]

@@ -7,6 +7,8 @@
 //! - [`folder`]: the run's folder of reports, and its record for `gauntlet clean`
 //! - [`plan`]: which scenarios run, and which are skipped and why
 //! - [`setup`]: from an overlay to a system in its steady state
+//! - [`histories`]: what clients recorded and what was asked of it, as files
+//! - [`listing`]: the files of a system, by digest
 //! - [`lane`]: scenarios one after the other on clusters
 //! - [`recorder`]: what pods and event objects come to be, told while a scenario runs
 //! - [`run`]: the whole
@@ -17,9 +19,11 @@ pub mod clean;
 pub mod evidence;
 mod excerpt;
 pub mod folder;
+pub mod histories;
 pub mod kept;
 pub mod lab;
 pub mod lane;
+mod listing;
 pub mod plan;
 mod recorder;
 pub mod run;

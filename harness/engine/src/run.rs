@@ -5,16 +5,19 @@ use crate::evidence::{self, Collector};
 use crate::folder::{Folder, RunRecord};
 use crate::kept::Keep;
 use crate::lane;
+use crate::listing;
 use crate::plan::Planned;
 use crate::setup::{Stages, System, elapsed_ms};
 use gauntlet_chaos::Journal;
 use gauntlet_cluster::Provider;
 use gauntlet_core::Contract;
+use gauntlet_core::baseline::{Baseline, Measurement, Origin};
 use gauntlet_core::contract::model::Promise;
 use gauntlet_core::contract::prerequisites::SecretValue;
 use gauntlet_core::contract::workload::Image;
+use gauntlet_core::digest::{self, Digest, Expected};
 use gauntlet_core::event::{Consumer, Event, Promised, RunHeader, Stage};
-use gauntlet_core::{ExitCode, Redactor, RunId, Seed, Trouble, Verdict};
+use gauntlet_core::{ExitCode, Figure, Redactor, RunId, Seed, Trouble, Verdict};
 use serde_json::Value;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
@@ -42,12 +45,17 @@ pub struct Options {
     pub versions: BTreeMap<String, String>,
     /// The command that runs all this again, without the names of scenarios.
     pub again: String,
+    /// What is expected to be deployed.
+    pub expected: Expected,
     pub evidence: evidence::Wanted,
+    /// What the figures are held against when everything is judged.
+    pub baseline: Option<Baseline>,
 }
 
 /// What lanes share.
 pub(crate) struct Shared {
     pub run: RunId,
+    pub origin: Origin,
     pub system: System,
     pub provider: Arc<dyn Provider>,
     pub seed: Seed,
@@ -70,6 +78,7 @@ pub(crate) struct Shared {
 struct State {
     queue: VecDeque<Planned>,
     verdicts: Vec<Verdict>,
+    measured: Vec<Measurement>,
     /// The set-up does not work: nothing else is tried.
     trouble: Option<Trouble>,
     left_something: bool,
@@ -111,8 +120,21 @@ impl Shared {
         self.state().left_something = true;
     }
 
-    pub fn judged(&self, verdict: Verdict) {
-        self.state().verdicts.push(verdict);
+    /// Keeps a verdict, and figures where it says that they can be relied on.
+    pub fn judged(&self, scenario: &str, verdict: Verdict, figures: &[Figure]) {
+        let mut state = self.state();
+        if matches!(verdict, Verdict::Passed(_) | Verdict::Failed { .. }) {
+            state.measured.extend(self.origin.measurements(scenario, figures));
+        }
+        state.verdicts.push(verdict);
+    }
+
+    /// Holds the figures against those of earlier runs. A regression that is to fail the run is like a broken promise.
+    fn held_against(&self, baseline: &Baseline, exit: ExitCode) -> ExitCode {
+        let comparison = baseline.against(&self.state().measured);
+        let failed = comparison.has_failed() && matches!(exit, ExitCode::Passed | ExitCode::Inconclusive);
+        self.emitter.emit(Event::BaselineCompared(comparison));
+        if failed { ExitCode::Failed } else { exit }
     }
 
     fn exit(&self) -> ExitCode {
@@ -174,6 +196,7 @@ fn header(options: &Options) -> RunHeader {
             .map(Planned::name)
             .collect(),
         again: options.again.clone(),
+        document: options.system.contract.document_url.as_ref().map(|url| url.value.clone()),
         promises: options.system.contract.promises.iter().map(promised).collect(),
         stand_ins: stand_ins(&options.system.contract),
     }
@@ -214,6 +237,27 @@ fn promised(promise: &Promise) -> Promised {
     }
 }
 
+/// Tells what is deployed and what is not as expected. `None` where it could not be taken.
+fn digest(
+    emitter: &Emitter,
+    listing: &Result<String, Trouble>,
+    objects: &[Value],
+    expected: &Expected,
+) -> Option<Digest> {
+    match listing {
+        Ok(listing) => {
+            let digest = Digest { system: digest::of_bytes(listing.as_bytes()), overlay: digest::of_objects(objects) };
+            let differs = expected.differences(&digest);
+            emitter.emit(Event::Digested { digest: digest.clone(), differs });
+            Some(digest)
+        }
+        Err(trouble) => {
+            emitter.emit(Event::Note { scenario: None, text: format!("no digest of the system: {trouble}") });
+            None
+        }
+    }
+}
+
 async fn conduct(
     options: Options,
     emitter: &Emitter,
@@ -223,20 +267,28 @@ async fn conduct(
 ) -> ExitCode {
     let stages = Stages { emitter };
     let render = stages.stage(Stage::Render, options.system.overlay.clone(), options.system.render());
+    let folder = options.folder.path().to_owned();
+    let origin = Origin::of(&header(&options));
+    let baseline = options.baseline;
+    let listing = listing::of(&options.system.folder);
+    let mut again = options.again;
     let (objects, trouble) = match render.await {
         Ok(rendered) => {
             emitter.emit(Event::Note { scenario: None, text: format!("rendered by {}", rendered.by) });
+            if let Some(digest) = digest(emitter, &listing, &rendered.objects, &options.expected) {
+                again = format!("{again} {}", digest.option());
+            }
             (options.provider.adapt(rendered.objects, &options.system.contract.images), None)
         }
         Err(trouble) => (vec![], Some(trouble)),
     };
     redactor.learn(&objects);
-    let folder = options.folder.path().to_owned();
     let collector = Collector::new(emitter.clone(), redactor, options.system.clone(), folder, options.evidence.bounds);
-    collector.system(&objects);
+    collector.system(&objects, listing.as_deref().unwrap_or_default());
     let lanes = options.parallel.clamp(1, options.scenarios.len().max(1));
     let shared = Arc::new(Shared {
         run: options.run,
+        origin,
         system: options.system,
         provider: options.provider,
         seed: options.seed,
@@ -245,7 +297,7 @@ async fn conduct(
         until_fail: options.until_fail,
         state_dir: options.state_dir,
         folder: options.folder,
-        again: options.again,
+        again,
         objects,
         emitter: emitter.clone(),
         collector,
@@ -255,5 +307,6 @@ async fn conduct(
         state: Mutex::new(State { queue: options.scenarios.into(), trouble, ..State::default() }),
     });
     futures::future::join_all((1..=lanes).map(|lane| lane::work(shared.clone(), lane))).await;
-    shared.exit()
+    let exit = shared.exit();
+    baseline.map_or(exit, |baseline| shared.held_against(&baseline, exit))
 }

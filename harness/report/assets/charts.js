@@ -59,10 +59,11 @@ function pane(host, data, spec, shared) {
   const range = spec.log
     ? (u, min, max) => [Math.max(Math.min(min || 1, 1), 0.1), Math.max(max || 10, 10) * 1.2]
     : (u, min, max) => [0, Math.max(max || 0, 1) * 1.1];
+  // Shown without words rather than hidden: after a hidden axis the library draws none of the others.
   const x = {
-    stroke: colours.dim, font, size: spec.ticks ? 26 : 0, show: spec.ticks, gap: 2,
-    grid: { stroke: colours.grid, width: 1 }, ticks: { stroke: colours.grid, size: 4 },
-    values: (u, list) => list.map((value) => (value > 0 ? "+" : value < 0 ? "−" : "") + compact(Math.abs(value)) + " s"),
+    stroke: colours.dim, font, size: spec.ticks ? 26 : 0, gap: 2,
+    grid: { stroke: colours.grid, width: 1 }, ticks: { stroke: colours.grid, size: 4, show: Boolean(spec.ticks) },
+    values: (u, list) => list.map((value) => !spec.ticks ? "" : (value > 0 ? "+" : value < 0 ? "−" : "") + compact(Math.abs(value)) + " s"),
   };
   const y = {
     stroke: colours.dim, font, size: area.left, gap: 4, space: spec.log ? 18 : 24,

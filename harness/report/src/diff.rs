@@ -5,6 +5,7 @@ use crate::summary::{ScenarioOutcome, Summary};
 use crate::table::{number, printable};
 use crate::times::PHASES;
 use gauntlet_core::Check;
+use gauntlet_core::digest;
 use gauntlet_core::event::RunHeader;
 use gauntlet_core::span::Span;
 use std::fmt::Write as _;
@@ -12,7 +13,7 @@ use std::time::Duration;
 
 /// What differs between two runs, the first being the one to compare with. What is the same in both is counted.
 pub fn render(before: &Summary, after: &Summary) -> String {
-    let mut text = headers(before.header.as_ref(), after.header.as_ref());
+    let mut text = headers(before, after);
     let mut names: Vec<&str> = before.outcomes.iter().map(|outcome| outcome.scenario.as_str()).collect();
     names.extend(
         after.outcomes.iter().map(|o| o.scenario.as_str()).filter(|name| !names.contains(name)).collect::<Vec<_>>(),
@@ -47,8 +48,10 @@ pub fn is_worse(before: &Summary, after: &Summary) -> bool {
     passed.into_iter().any(|outcome| matches!(word(after, &outcome.scenario), Some("failed" | "inconclusive")))
 }
 
-fn headers(before: Option<&RunHeader>, after: Option<&RunHeader>) -> String {
-    let (Some(before), Some(after)) = (before, after) else { return "a run has no beginning\n".to_owned() };
+fn headers(one: &Summary, other: &Summary) -> String {
+    let (Some(before), Some(after)) = (&one.header, &other.header) else {
+        return "a run has no beginning\n".to_owned();
+    };
     let mut text = format!("{} → {}\n", before.run, after.run);
     let mut fact = |name: &str, old: &str, new: &str| {
         if old != new {
@@ -57,6 +60,11 @@ fn headers(before: Option<&RunHeader>, after: Option<&RunHeader>) -> String {
     };
     fact("system", &before.system, &after.system);
     fact("overlay", &before.overlay, &after.overlay);
+    let digests = |summary: &Summary| summary.deployed.as_ref().map(|(digest, _)| digest.clone());
+    if let (Some(old), Some(new)) = (digests(one), digests(other)) {
+        fact("digest of the system", digest::told(&old.system), digest::told(&new.system));
+        fact("digest of the overlay", digest::told(&old.overlay), digest::told(&new.overlay));
+    }
     fact("cluster", &before.provider, &after.provider);
     fact("seed", &before.seed.to_string(), &after.seed.to_string());
     let mut programs: Vec<&String> = before.versions.keys().chain(after.versions.keys()).collect();

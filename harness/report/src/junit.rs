@@ -4,10 +4,12 @@
 //! the message and in the body, since some readers show only one of them. A run that died in its set-up is an error of
 //! a test case of its own, so that the file is never empty.
 
+use crate::baseline;
 use crate::summary::{ScenarioOutcome, Summary};
 use crate::table::number;
 use chrono::DateTime;
 use gauntlet_core::Verdict;
+use gauntlet_core::baseline::Comparison;
 use gauntlet_core::event::{Consumer, Record};
 use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
 use std::collections::BTreeSet;
@@ -61,6 +63,7 @@ pub fn render(summary: &Summary, folder: &Path) -> Result<String, String> {
         let name = format!("run: {} ({})", trouble.stage.title(), n + 1);
         suite.add_test_case(test_case(system, &name, &Verdict::trouble(text), Duration::ZERO));
     }
+    suite.add_test_cases(summary.compared.iter().map(|comparison| compared(system, comparison)));
     if suite.test_cases.is_empty() {
         let verdict = Verdict::trouble("the run ended before anything was judged");
         suite.add_test_case(test_case(system, "run", &verdict, Duration::ZERO));
@@ -92,6 +95,11 @@ fn run_properties(summary: &Summary) -> Vec<Property> {
     properties.extend(header.guesses().into_iter().map(|id| Property::new("unconfirmed promise", id)));
     properties
         .extend(header.stand_ins.iter().map(|(image, runs)| Property::new(format!("stand-in.{image}"), runs.as_str())));
+    if let Some((digest, differs)) = &summary.deployed {
+        properties.push(Property::new("digest.system", digest.system.as_str()));
+        properties.push(Property::new("digest.overlay", digest.overlay.as_str()));
+        properties.extend(differs.iter().map(|differs| Property::new("digest.differs", differs.as_str())));
+    }
     properties.extend(
         header.versions.iter().map(|(name, version)| Property::new(format!("version.{name}"), version.as_str())),
     );
@@ -137,6 +145,25 @@ fn case(system: &str, outcome: &ScenarioOutcome, folder: &Path) -> TestCase {
     let attached = page.chain(attached).map(|file| format!("[[ATTACHMENT|{}]]", folder.join(file).display()));
     let out: Vec<String> = faults.chain(checks).chain(attached).collect();
     case.set_system_out(out.join("\n"));
+    case
+}
+
+/// The figures against those of earlier runs: a test case of its own, whose name stays.
+fn compared(system: &str, comparison: &Comparison) -> TestCase {
+    let regressed: Vec<String> = comparison.regressed().map(baseline::sentence).collect();
+    let status = if comparison.has_failed() {
+        let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+        status.set_message(regressed.first().cloned().unwrap_or_default());
+        status.set_type("regression");
+        status.set_description(regressed.join("\n"));
+        status
+    } else {
+        TestCaseStatus::success()
+    };
+    let mut case = TestCase::new("run: baseline", status);
+    case.set_classname(format!("gauntlet.{system}"));
+    case.set_time(Duration::ZERO);
+    case.set_system_out(baseline::render(comparison, true));
     case
 }
 

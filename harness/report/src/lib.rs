@@ -5,6 +5,8 @@
 //! - [`table`]: the verdicts as a person reads them
 //! - [`matrix`]: a network matrix as a person reads it
 //! - [`repeats`]: how often scenarios passed that ran several times
+//! - [`again`]: scenarios judged again, in words
+//! - [`baseline`]: a run against earlier ones, in words
 //! - [`diff`]: two runs side by side
 //! - [`junit`]: the verdicts as CI systems read them
 //! - [`markdown`]: the verdicts for job pages of CI systems
@@ -13,6 +15,8 @@
 //! - [`times`]: where the time went
 //! - [`terminal`]: progress while the run is under way
 
+pub mod again;
+pub mod baseline;
 pub mod diff;
 pub mod junit;
 pub mod markdown;

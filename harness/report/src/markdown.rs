@@ -1,8 +1,10 @@
 //! The verdicts as Markdown, for the job pages of CI systems: what was broken first, then a table.
 
+use crate::baseline;
 use crate::repeats;
 use crate::summary::{ScenarioOutcome, Summary};
 use crate::table::number;
+use gauntlet_core::baseline::{Comparison, Judgement};
 use gauntlet_core::event::{Consumer, Record};
 use gauntlet_core::span::Span;
 use gauntlet_core::{Outcome, Verdict};
@@ -59,6 +61,9 @@ pub fn render(summary: &Summary) -> String {
         let hints: String = trouble.hints.iter().map(|hint| format!(" Hint: {}", escaped(hint))).collect();
         let _ = writeln!(text, "- Gauntlet could not {}: {}.{hints}", trouble.stage.title(), escaped(&trouble.message));
     }
+    for differs in summary.unexpected() {
+        let _ = writeln!(text, "- Note: {}.", escaped(differs));
+    }
     text.push_str("\n| scenario | verdict | took | figures |\n|---|---|---|---|\n");
     for outcome in &summary.outcomes {
         let took = Span(Duration::from_millis(outcome.took_ms));
@@ -67,6 +72,9 @@ pub fn render(summary: &Summary) -> String {
     }
     for name in summary.unjudged() {
         let _ = writeln!(text, "| {} | no verdict | | the run ended before |", escaped(name));
+    }
+    if let Some(comparison) = &summary.compared {
+        text.push_str(&compared(comparison));
     }
     for one in repeats::of(summary) {
         let _ = writeln!(text, "\n**{}**: {}", escaped(&one.scenario), one.rate());
@@ -85,6 +93,23 @@ pub fn render(summary: &Summary) -> String {
         let _ = writeln!(text, "\nRun `{}`, seed {}.", header.run, header.seed);
     }
     text
+}
+
+fn compared(comparison: &Comparison) -> String {
+    let rows: String = comparison
+        .figures
+        .iter()
+        .map(|figure| {
+            let word = baseline::word(figure.judgement);
+            let word = if figure.judgement == Judgement::Regressed { format!("**{word}**") } else { word.to_owned() };
+            let (now, before) =
+                (baseline::sample(&figure.now, &figure.unit), baseline::sample(&figure.before, &figure.unit));
+            let (scenario, name) = (escaped(&figure.scenario), escaped(&figure.figure));
+            format!("| {scenario}: {name} | {word} | {now} | {before} | {} |\n", baseline::change(figure))
+        })
+        .collect();
+    let headline = escaped(&baseline::headline(comparison));
+    format!("\n**Baseline**: {headline}\n\n| figure | | now | before | change |\n|---|---|---|---|---|\n{rows}")
 }
 
 fn times(summary: &Summary) -> String {

@@ -1,6 +1,8 @@
 //! Events folded into what a report says of a run.
 
 use crate::times::Times;
+use gauntlet_core::baseline::{Comparison, Measurement, Origin};
+use gauntlet_core::digest::Digest;
 use gauntlet_core::event::{Event, Record, RunHeader, Stage};
 use gauntlet_core::{Check, ExitCode, Observations, Outcome, Verdict};
 use std::collections::BTreeMap;
@@ -10,7 +12,11 @@ use std::collections::BTreeMap;
 pub struct Summary {
     pub header: Option<RunHeader>,
     pub started_ms: u64,
+    /// What was deployed, and what of it was not as expected.
+    pub deployed: Option<(Digest, Vec<String>)>,
     pub outcomes: Vec<ScenarioOutcome>,
+    /// The figures against those of earlier runs.
+    pub compared: Option<Comparison>,
     pub troubles: Vec<StageTrouble>,
     pub interrupted: bool,
     pub finished: Option<Finished>,
@@ -59,6 +65,8 @@ impl Summary {
                 self.header = Some(header.clone());
                 self.started_ms = record.at_ms;
             }
+            Event::BaselineCompared(comparison) => self.compared = Some(comparison.clone()),
+            Event::Digested { digest, differs } => self.deployed = Some((digest.clone(), differs.clone())),
             Event::ScenarioFinished { scenario, verdict, observations, took_ms, again, evidence } => {
                 self.outcomes.push(ScenarioOutcome {
                     scenario: scenario.clone(),
@@ -100,6 +108,24 @@ impl Summary {
             | Event::Violated { .. }
             | Event::MatrixSeen { .. } => {}
         }
+    }
+
+    /// What was not as the command expected of what is deployed.
+    pub fn unexpected(&self) -> impl Iterator<Item = &str> {
+        self.deployed.iter().flat_map(|(_, differs)| differs).map(String::as_str)
+    }
+
+    /// The command that runs all this again.
+    pub fn again(&self) -> Option<String> {
+        let again = &self.header.as_ref()?.again;
+        Some(self.deployed.as_ref().map_or(again.clone(), |(digest, _)| format!("{again} {}", digest.option())))
+    }
+
+    /// What can be compared of the figures, of scenarios that came to one of those verdicts.
+    pub fn measurements(&self, verdicts: &[&str]) -> Vec<Measurement> {
+        let Some(origin) = self.header.as_ref().map(Origin::of) else { return vec![] };
+        let wanted = self.outcomes.iter().filter(|outcome| verdicts.contains(&outcome.verdict.word()));
+        wanted.flat_map(|outcome| origin.measurements(&outcome.scenario, &outcome.observations.figures)).collect()
     }
 
     /// Planned scenarios of which no verdict is on record: the run was killed.
@@ -149,6 +175,7 @@ impl ScenarioOutcome {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use gauntlet_core::digest::Expected;
     use gauntlet_core::event::Promised;
     use gauntlet_core::{Evidence, FaultEvidence, Figure, RunId, Seed};
 
@@ -162,6 +189,7 @@ pub(crate) mod tests {
             versions: [("redis-server".to_owned(), "7.0.15".to_owned())].into(),
             scenarios: scenarios.iter().map(|s| (*s).to_owned()).collect(),
             again: "gauntlet run --seed 42".into(),
+            document: None,
             promises: vec![Promised {
                 id: "redis.failover".into(),
                 says: "A replica takes over".into(),
@@ -191,6 +219,13 @@ pub(crate) mod tests {
             }],
             figures: vec![Figure { name: "failover time".into(), value: 9.1, unit: "s".into(), limit: Some(12.0) }],
         }
+    }
+
+    /// The overlay is not what was expected.
+    pub(crate) fn digested() -> Event {
+        let digest = Digest { system: "5".repeat(64), overlay: "0123456789abcdef".repeat(4) };
+        let expected: Expected = "system=55555555,overlay=99999999".parse().unwrap();
+        Event::Digested { differs: expected.differences(&digest), digest }
     }
 
     pub(crate) fn finished(scenario: &str, verdict: Verdict, observations: Observations) -> Event {
@@ -250,6 +285,60 @@ pub(crate) mod tests {
         );
         let guesses = summary.outcomes[0].guesses();
         assert!(guesses[0].starts_with("unconfirmed, looks broken: a replica takes over"), "{guesses:?}");
+    }
+
+    #[test]
+    fn another_deployment_than_expected_is_pointed_out_in_every_report_and_changes_no_verdict() {
+        const SAYS: &str = "rendered overlay is not what it was: expected 99999999, found 0123456789ab";
+        let held = observations(Outcome::Held);
+        let events = [header(&["a"]), digested(), finished("a", held.judge(), held)];
+        let records = events.map(|event| Record::new(0, event));
+        let (summary, folder) = (Summary::of(&records), std::path::Path::new("r"));
+        for report in [
+            crate::table::render(&summary, folder, false),
+            crate::markdown::render(&summary),
+            crate::junit::render(&summary, folder).unwrap(),
+            crate::page::render(&records).unwrap(),
+        ] {
+            assert_eq!(report.matches(SAYS).count(), 1, "{report}");
+        }
+        assert_eq!(summary.count("passed"), 1);
+        let again = summary.again().unwrap();
+        assert_eq!(again, "gauntlet run --seed 42 --expect-digest system=555555555555,overlay=0123456789ab");
+    }
+
+    #[test]
+    fn a_regression_is_told_in_every_report_and_fails_where_it_is_to() {
+        let held = observations(Outcome::Held);
+        for fails in [false, true] {
+            let comparison = crate::baseline::tests::comparison(fails);
+            let events = [
+                header(&["a.passed"]),
+                finished("a.passed", held.judge(), held.clone()),
+                Event::BaselineCompared(comparison.clone()),
+            ];
+            let records = events.map(|event| Record::new(0, event));
+            let (summary, folder) = (Summary::of(&records), std::path::Path::new("r"));
+            let (junit, page) =
+                (crate::junit::render(&summary, folder).unwrap(), crate::page::render(&records).unwrap());
+            for report in
+                [&crate::table::render(&summary, folder, false), &crate::markdown::render(&summary), &junit, &page]
+            {
+                assert!(report.contains("19.1 s (18.1 to 20.1, 5 values)"), "{report}");
+            }
+            assert_eq!(junit.contains("failures=\"1\""), fails, "{junit}");
+            assert_eq!(page.contains("but 1 figure regressed against the baseline"), fails);
+        }
+    }
+
+    #[test]
+    fn only_scenarios_of_the_wanted_verdicts_are_measured() {
+        let summary = every_verdict();
+        let of = |verdicts: &[&str]| -> Vec<String> {
+            summary.measurements(verdicts).into_iter().map(|one| one.scenario).collect()
+        };
+        assert_eq!(of(&["passed"]), ["a.passed"]);
+        assert_eq!(of(&["passed", "failed"]), ["a.passed", "b.failed"]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The verdicts of a run as a person reads them.
 
+use crate::baseline;
 use crate::repeats::{self, Repeated};
 use crate::summary::{ScenarioOutcome, Summary};
 use gauntlet_core::Verdict;
@@ -41,6 +42,12 @@ pub fn render(summary: &Summary, folder: &Path, colour: bool) -> String {
     }
     for caveat in summary.caveats() {
         let _ = writeln!(text, "{}", printable(&caveat));
+    }
+    for differs in summary.unexpected() {
+        let _ = writeln!(text, "note: {}", printable(differs));
+    }
+    if let Some(comparison) = &summary.compared {
+        text.push_str(&printable(&baseline::render(comparison, false)));
     }
     for repeated in repeats::of(summary) {
         let _ = write!(text, "{}", rounds(&repeated));

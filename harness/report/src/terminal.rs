@@ -145,6 +145,7 @@ fn line_text(event: &Event, style: Style) -> Option<String> {
             header.seed,
             header.scenarios.join(", ")
         )),
+        Event::Digested { differs, .. } if !differs.is_empty() => Some(format!("NOTE: {}", differs.join("\nNOTE: "))),
         Event::StageStarted { stage, detail } if !style.live => Some(format!("{}: {detail}", stage.title())),
         Event::StageFinished { stage, took_ms } => Some(format!("{} took {}", stage.title(), span(*took_ms))),
         Event::Waiting { scenario, what, last_seen, waited_ms, .. } if !style.live || style.verbose => {
@@ -176,7 +177,10 @@ fn line_text(event: &Event, style: Style) -> Option<String> {
         Event::Interrupted => Some("interrupted: cleaned up".to_owned()),
         Event::RunFinished { took_ms, .. } => Some(format!("the run took {}", span(*took_ms))),
         Event::MatrixSeen { scenario, matrix } => Some(format!("[{scenario}] {}", matrix::told(matrix))),
-        Event::StageStarted { .. }
+        // The final table tells it.
+        Event::BaselineCompared(_)
+        | Event::Digested { .. }
+        | Event::StageStarted { .. }
         | Event::Waiting { .. }
         | Event::PhaseStarted { .. }
         | Event::Action { .. }

@@ -84,6 +84,24 @@ fn figures_on_the_page_equal_those_of_the_events() {
 }
 
 #[test]
+fn every_chart_says_what_its_heights_mean() {
+    let Some(browser) = Browser::find() else { return };
+    let listen = "<script>const draw = CanvasRenderingContext2D.prototype.fillText;
+        CanvasRenderingContext2D.prototype.fillText = function (text, ...rest) {
+          if (text) (this.canvas.said ??= []).push(text);
+          return draw.call(this, text, ...rest);
+        };
+        setTimeout(() => {
+          const canvases = [...document.querySelectorAll('.timeline canvas')];
+          document.body.dataset.said = JSON.stringify(canvases.map((canvas) => (canvas.said ?? []).length));
+        }, 2000);</script><script>";
+    let page = page::render(&records()).unwrap().replacen("<script>", listen, 1);
+    let said = browser.load(&page).json("said");
+    let said: Vec<u64> = said.as_array().unwrap().iter().filter_map(Value::as_u64).collect();
+    assert!(said.len() > 4 && said.iter().all(|labels| *labels > 0), "labels on each chart: {said:?}");
+}
+
+#[test]
 fn charts_draw_what_the_clients_recorded() {
     let script = "const t = Gauntlet.timelines[0]; document.body.dataset.charts = JSON.stringify({
         drawn: t.charts.map((chart) => chart.data.slice(1).map((list) => list.reduce((sum, n) => sum + (n || 0), 0))),

@@ -1,5 +1,7 @@
 //! One module per subcommand.
 
+mod baseline;
+mod check;
 mod clean;
 mod cluster;
 mod consent;
@@ -9,6 +11,8 @@ mod init;
 mod list;
 mod report;
 mod run;
+
+pub use baseline::level;
 
 use crate::cli::{Cli, ClusterArgs, Command, KindArgs};
 use gauntlet_cluster::Provider;
@@ -37,6 +41,8 @@ pub async fn dispatch(cli: Cli) -> Result<ExitCode, Trouble> {
         Command::Doctor(arguments) => doctor::doctor(&arguments).await,
         Command::Report(arguments) => report::report(&arguments),
         Command::Diff(arguments) => diff::diff(&arguments),
+        Command::Check(arguments) => check::check(&arguments),
+        Command::Baseline(command) => baseline::baseline(&command),
     }
 }
 

@@ -11,12 +11,21 @@ use std::path::Path;
 /// There is no such run, or its events cannot be read.
 pub fn report(arguments: &ReportArgs) -> Result<ExitCode, Trouble> {
     let folder = &super::run_folder(&arguments.report, &arguments.run)?;
+    let summary = write_all(folder)?;
+    say(table::render(&summary, folder, console::wants_colour()).trim_end());
+    Ok(ExitCode::Passed)
+}
+
+/// Writes the reports of a run again.
+///
+/// # Errors
+/// Its events cannot be read, or a report not be written.
+pub fn write_all(folder: &Path) -> Result<Summary, Trouble> {
     let records = bus::read(&folder.join("events.jsonl"))?;
     let summary = Summary::of(&records);
     write(&folder.join("junit.xml"), junit::render(&summary, folder))?;
     write(&folder.join("index.html"), page::render(&records))?;
-    say(table::render(&summary, folder, console::wants_colour()).trim_end());
-    Ok(ExitCode::Passed)
+    Ok(summary)
 }
 
 fn write(path: &Path, rendered: Result<String, String>) -> Result<(), Trouble> {

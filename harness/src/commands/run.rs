@@ -1,6 +1,6 @@
 //! `gauntlet run`: checks everything that can be checked before anything is started, then leaves the rest to the engine.
 
-use super::{Source, consent};
+use super::{Source, baseline, consent};
 use crate::cli::{Evidence, Kept, RunArgs};
 use crate::console::say;
 use crate::{console, interrupt};
@@ -38,6 +38,9 @@ pub async fn run(arguments: RunArgs, verbose: bool) -> Result<ExitCode, Trouble>
         kind: Some(&arguments.kind),
     };
     let source = super::source(&arguments.cluster, &details)?;
+    let baseline = arguments.baseline.as_ref();
+    let baseline =
+        baseline.map(|file| baseline::read(file, arguments.level, arguments.fail_on_regression)).transpose()?;
     let summary = arguments.summary.clone().map(markdown::Writer::open).transpose().map_err(Trouble::input)?;
     let system = system(&arguments)?;
     let interrupted = interrupt::token()?;
@@ -68,6 +71,8 @@ pub async fn run(arguments: RunArgs, verbose: bool) -> Result<ExitCode, Trouble>
     let options = Options {
         run: id,
         again: again(&arguments, &system, seed),
+        baseline,
+        expected: arguments.expect_digest.clone().unwrap_or_default(),
         versions,
         system,
         parallel: parallel(&arguments, &source),

@@ -114,7 +114,7 @@ impl<K: Kept> Round<'_, K> {
         let worked = fleet.progress(AT_WORK, AT_WORK_WITHIN).await?;
         let histories = fleet.finish().await?;
         let load = match worked {
-            true => judge::control(lab.deployment(), &histories),
+            true => judge::control(lab, &histories),
             false => Evidence::Missing("not every client worked on after the backup".to_owned()),
         };
         let control = match (load, kept_same(self.kept, before).await) {

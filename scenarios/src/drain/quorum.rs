@@ -4,15 +4,17 @@
 use super::attempt;
 use super::watch::Watcher;
 use crate::workload::fleet::Histories;
-use crate::workload::judge::{self, Allowance};
+use crate::workload::judge::{self, Allowance, Served};
 use crate::workload::pods::Client;
 use crate::workload::{Load, now_us, set_to_work};
 use async_trait::async_trait;
 use gauntlet_chaos::cordon::Cordon;
 use gauntlet_cluster::nodes;
+use gauntlet_core::checkers::nats::Span as Times;
 use gauntlet_core::contract::Deployment;
 use gauntlet_core::contract::objective::Drain;
 use gauntlet_core::event::Phase;
+use gauntlet_core::judgement::Telling;
 use gauntlet_core::scenario::ClusterNeed;
 use gauntlet_core::span::Span;
 use gauntlet_core::{Capability, Evidence, Info, Outcome, Trouble};
@@ -148,16 +150,15 @@ fn check_windows(lab: &Lab, drain: &Drain, histories: &Histories, from_us: u64, 
     let present: Vec<&str> = Client::all(lab.deployment()).iter().map(Client::name).collect();
     for window in drain.unavailable_at_most.iter().filter(|window| present.contains(&window.of.as_str())) {
         let client = window.of.as_str();
-        let limit = window.window.0.as_secs_f64();
-        let name = format!("{client}: never unavailable for longer than {}", window.window);
-        match judge::longest_gap(histories, client, from_us, to_us, |_| true) {
-            Err(why) => lab.check(drain.promise.as_str(), &name, Outcome::Unknown, why),
-            Ok(seconds) => {
-                lab.figure(&format!("{client}: longest unavailability"), seconds, "s", Some(limit));
-                let outcome = if seconds <= limit { Outcome::Held } else { Outcome::Broken };
-                judge::show_gap(lab, histories, (client, &name), (from_us, to_us), window.window.0, |_| true);
-                lab.check(drain.promise.as_str(), &name, outcome, format!("{seconds:.1} s at the longest"));
-            }
-        }
+        let served = Served {
+            client,
+            span: Times { from_us, to_us },
+            allowed: window.window.0,
+            promise: drain.promise.as_str(),
+            check: &format!("{client}: never unavailable for longer than {}", window.window),
+            telling: Telling::Longest,
+            figure: Some(&format!("{client}: longest unavailability")),
+        };
+        judge::judge_gap(lab, histories, &served, None);
     }
 }

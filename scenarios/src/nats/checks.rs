@@ -9,7 +9,7 @@ use crate::workload::judge::{self, Allowance};
 use crate::workload::pods::Client;
 use gauntlet_cluster::progress::Waiting;
 use gauntlet_core::checkers::nats;
-use gauntlet_core::span::Span;
+use gauntlet_core::judgement::Telling;
 use gauntlet_core::{Outcome, Trouble};
 use gauntlet_engine::Lab;
 use std::collections::BTreeMap;
@@ -146,20 +146,18 @@ impl Served<'_> {
     /// The longest time in which it was not served, in seconds, where that can be told.
     fn check(&self, lab: &Lab, subject: Subject<'_>, histories: &Histories, window: &Window) -> Option<f64> {
         let name = format!("{}: served within the budget after {}", self.who, window.after);
-        let is_concerned = |of: Option<&str>| self.group.is_none() || of == self.group;
-        match judge::longest_gap(histories, self.client, window.from_us, window.to_us, is_concerned) {
-            Err(why) => {
-                lab.check(subject.promise(), &name, Outcome::Unknown, why);
-                None
-            }
-            Ok(seconds) => {
-                let budget = self.budget(window);
-                let outcome = if seconds <= budget.as_secs_f64() { Outcome::Held } else { Outcome::Broken };
-                let detail = format!("after {seconds:.1} s, {} allowed", Span(budget));
-                lab.check(subject.promise(), &name, outcome, detail);
-                Some(seconds)
-            }
-        }
+        let served = judge::Served {
+            client: self.client,
+            span: nats::Span { from_us: window.from_us, to_us: window.to_us },
+            allowed: self.budget(window),
+            promise: subject.promise(),
+            check: &name,
+            telling: Telling::After,
+            // The longest of all windows is one.
+            figure: None,
+        };
+        let own = |group: &str| Some(group) == self.group;
+        judge::judge_gap(lab, histories, &served, self.group.is_some().then_some(&own as &dyn Fn(&str) -> bool))
     }
 }
 

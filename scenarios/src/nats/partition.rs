@@ -14,9 +14,10 @@ use gauntlet_cluster::traffic::Party;
 use gauntlet_core::checkers::nats;
 use gauntlet_core::contract::Deployment;
 use gauntlet_core::event::Phase;
+use gauntlet_core::judgement::Telling;
 use gauntlet_core::scenario::ClusterNeed;
 use gauntlet_core::span::Span;
-use gauntlet_core::{Evidence, Info, Outcome, Trouble};
+use gauntlet_core::{Evidence, Info, Trouble};
 use gauntlet_engine::{Lab, Scenario};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
@@ -72,8 +73,7 @@ impl Scenario for Partition {
         checks::served_again(lab, subject, &histories, &windows);
         for (client, _) in histories.pinned(lab.deployment()) {
             let name = format!("what was acknowledged to clients of {client} is there once and in order");
-            let (outcome, detail) = judge::judge_nats(lab, &histories, client, &name);
-            lab.check(subject.durability(), &name, outcome, detail);
+            judge::judge_nats(lab, &histories, client, subject.durability(), &name);
         }
         checks::histories(lab, subject, &histories, &windows);
         Ok(())
@@ -189,17 +189,18 @@ impl Cut {
             self.cut,
             &format!("{} cut off from {}", self.victim, self.from),
         );
-        let budget = subject.budget();
         for (client, _) in histories.pinned(lab.deployment()).filter(|(client, _)| *client != self.victim) {
             let name = format!("clients of {client} are served while {} is cut off from {}", self.victim, self.from);
-            match judge::longest_gap(histories, client, self.cut.from_us, self.cut.to_us, |_| true) {
-                Err(why) => lab.check(subject.promise(), &name, Outcome::Unknown, why),
-                Ok(seconds) => {
-                    let outcome = if seconds <= budget.as_secs_f64() { Outcome::Held } else { Outcome::Broken };
-                    let detail = format!("{seconds:.1} s without at the most, {} allowed", Span(budget));
-                    lab.check(subject.promise(), &name, outcome, detail);
-                }
-            }
+            let served = judge::Served {
+                client,
+                span: self.cut,
+                allowed: subject.budget(),
+                promise: subject.promise(),
+                check: &name,
+                telling: Telling::Without,
+                figure: None,
+            };
+            judge::judge_gap(lab, histories, &served, None);
         }
     }
 }

@@ -12,18 +12,14 @@ use gauntlet_chaos::hold::HoldContainer;
 use gauntlet_core::checkers::nats;
 use gauntlet_core::contract::Deployment;
 use gauntlet_core::event::Phase;
-use gauntlet_core::history::{Attempt, History, Operation};
 use gauntlet_core::scenario::ClusterNeed;
 use gauntlet_core::span::Span;
-use gauntlet_core::{Evidence, Info, Outcome, Trouble};
+use gauntlet_core::{Evidence, Info, Trouble};
 use gauntlet_engine::lab::Ongoing;
 use gauntlet_engine::{Lab, Scenario};
 use std::time::Duration;
 
 pub struct QuorumLoss;
-
-/// Publishes that must have been refused, so that it can be said what becomes of one.
-const REFUSED: usize = 5;
 
 #[async_trait]
 impl Scenario for QuorumLoss {
@@ -169,44 +165,6 @@ pub(super) fn check_refusals(
     without: nats::Span,
     when: &str,
 ) {
-    let promise = subject.promise();
-    let name = &format!("nothing is acknowledged with {when}");
-    let Some(history) = histories.of(client) else {
-        return lab.check(promise, name, Outcome::Unknown, "no history");
-    };
-    let refused = refusals(history, &histories.stream, without);
-    let acked = nats::acked_without_quorum(history, &histories.stream, &[without]);
-    let (outcome, detail) = match (acked.is_empty(), refused.len()) {
-        (false, _) => (Outcome::Broken, judge::told(&acked)),
-        (true, count) if count < REFUSED => (Outcome::Unknown, format!("{count} publishes were tried")),
-        (true, count) => (Outcome::Held, format!("none of {count} publishes")),
-    };
-    lab.check(promise, name, outcome, detail);
-
-    let within = subject.objective.refuse_within.0.as_secs_f64();
-    let slowest = refused.iter().copied().max().unwrap_or(0) as f64 / 1e6;
-    lab.figure(&format!("slowest refusal with {when}"), slowest, "s", Some(within));
-    let outcome = match refused.len() {
-        count if count < REFUSED => Outcome::Unknown,
-        _ if slowest > within => Outcome::Broken,
-        _ => Outcome::Held,
-    };
-    let detail = format!("{slowest:.1} s at the slowest, {} allowed", subject.objective.refuse_within);
-    lab.check(promise, &format!("a publish ends in an error in time with {when}"), outcome, detail);
-}
-
-/// How long each publish took, in microseconds, that was tried without a quorum and not acknowledged.
-fn refusals(history: &History, stream: &str, without: nats::Span) -> Vec<u64> {
-    let tried = |attempt: &&Attempt| {
-        let began = attempt.invoked.wall_us;
-        matches!(&attempt.op, Operation::NatsPublish { stream: of, .. } if of == stream)
-            && !attempt.is_ok()
-            && without.from_us <= began
-            && began <= without.to_us
-    };
-    let took = |attempt: &Attempt| {
-        let end = attempt.completed.map_or(u64::MAX, |at| at.mono_us);
-        end.saturating_sub(attempt.invoked.mono_us)
-    };
-    history.attempts.iter().filter(tried).map(took).collect()
+    let told = (subject.objective.refuse_within.0, when);
+    judge::judge_refusals(lab, histories, client, subject.promise(), without, told);
 }

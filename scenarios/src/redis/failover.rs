@@ -4,15 +4,17 @@
 
 use super::live::Members;
 use super::topology::{self, Node};
-use crate::workload::judge::{self, Allowance};
+use crate::workload::judge::{self, Allowance, Served};
 use crate::workload::{Load, now_us, set_to_work};
 use async_trait::async_trait;
 use gauntlet_chaos::hold::HoldContainer;
 use gauntlet_cluster::progress::Waiting;
+use gauntlet_core::checkers::nats::Span as Times;
 use gauntlet_core::contract::Deployment;
 use gauntlet_core::contract::objective::Failover as Objective;
 use gauntlet_core::contract::store::{Store, StoreKind};
 use gauntlet_core::event::Phase;
+use gauntlet_core::judgement::Telling;
 use gauntlet_core::scenario::ClusterNeed;
 use gauntlet_core::span::Span;
 use gauntlet_core::{Info, Outcome, Trouble};
@@ -26,8 +28,6 @@ const ASK_EVERY: Duration = Duration::from_millis(500);
 
 /// Successes of every client that show that it is served again.
 const AT_WORK: u64 = 50;
-
-const SERVED_AGAIN: &str = "clients of the lost shard are served within the budget";
 
 fn subject(deployment: Deployment<'_>) -> Option<(&Store, &Objective)> {
     let clusters = deployment.stores().filter(|store| matches!(store.kind, StoreKind::RedisCluster { .. }));
@@ -94,11 +94,16 @@ impl Scenario for Failover {
         lab.check(promise, "a replica took over", outcome, detail);
         let outcome = if served { Outcome::Held } else { Outcome::Broken };
         lab.check(promise, "all slots are served without the lost primary", outcome, format!("{} views", views.len()));
-        let of_victim = |group: Option<&str>| group.is_some_and(|group| victim.is_group(group));
-        let span = (injected_us, observed_us);
-        judge::show_gap(lab, &histories, (&store.name.value, SERVED_AGAIN), span, budget, of_victim);
-        let gap = judge::longest_gap(&histories, &store.name.value, injected_us, observed_us, of_victim);
-        check_gap(lab, promise, gap, budget);
+        let served = Served {
+            client: &store.name.value,
+            span: Times { from_us: injected_us, to_us: observed_us },
+            allowed: budget,
+            promise,
+            check: "clients of the lost shard are served within the budget",
+            telling: Telling::After,
+            figure: Some("failover time"),
+        };
+        judge::judge_gap(lab, &histories, &served, Some(&|group| victim.is_group(group)));
         let allowance =
             Allowance { plain_percent: objective.plain_loss_percent, replicated: objective.replicated_loss };
         judge::judge_all(lab, &histories, allowance, promise);
@@ -177,18 +182,6 @@ async fn check_return(lab: &Lab, members: &Members<'_>, victim: &Victim, objecti
     match lab.steady(objective.rejoin_within.0).await {
         Ok(()) => lab.check(promise, name, Outcome::Held, "everything is ready"),
         Err(trouble) => lab.check(promise, name, Outcome::Broken, trouble.message),
-    }
-}
-
-fn check_gap(lab: &Lab, promise: &str, gap: Result<f64, String>, budget: Duration) {
-    let name = SERVED_AGAIN;
-    match gap {
-        Err(why) => lab.check(promise, name, Outcome::Unknown, why),
-        Ok(seconds) => {
-            lab.figure("failover time", seconds, "s", Some(budget.as_secs_f64()));
-            let outcome = if seconds <= budget.as_secs_f64() { Outcome::Held } else { Outcome::Broken };
-            lab.check(promise, name, outcome, format!("after {seconds:.1} s, {} allowed", Span(budget)));
-        }
     }
 }
 

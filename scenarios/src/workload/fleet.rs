@@ -8,8 +8,9 @@ use gauntlet_cluster::{apply, ready};
 use gauntlet_core::Trouble;
 use gauntlet_core::contract::Deployment;
 use gauntlet_core::history::History;
+use gauntlet_core::judgement::{Answer, Question};
 use gauntlet_core::trouble::OrTrouble;
-use gauntlet_engine::Lab;
+use gauntlet_engine::{Lab, histories};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::ResourceExt;
@@ -42,13 +43,26 @@ pub struct Fleet<'a> {
 /// What the clients of a fleet recorded.
 pub struct Histories {
     pub stream: String,
-    by_client: BTreeMap<String, History>,
+    /// With the name of its file in the scenario's folder.
+    by_client: BTreeMap<String, (String, History)>,
 }
 
 impl Histories {
     /// The history of the client of that store or pipeline.
     pub fn of(&self, name: &str) -> Option<&History> {
-        self.by_client.get(name)
+        self.by_client.get(name).map(|(_, history)| history)
+    }
+
+    /// Asks them something, and records what they answer.
+    pub fn ask(&self, lab: &Lab, question: Question) -> Answer {
+        lab.ask(&self.by_client, question)
+    }
+
+    /// The groups that a client's operations have, of those that are wanted.
+    pub fn groups(&self, client: &str, is_wanted: &dyn Fn(&str) -> bool) -> Vec<String> {
+        let attempts = self.of(client).into_iter().flat_map(|history| &history.attempts);
+        let groups: BTreeSet<&String> = attempts.filter_map(|attempt| attempt.group.as_ref()).collect();
+        groups.into_iter().filter(|group| is_wanted(group)).cloned().collect()
     }
 
     /// The histories of the clients that know one endpoint only, by its host's name.
@@ -219,24 +233,24 @@ impl<'a> Fleet<'a> {
         try_join_all(verified).await?;
         let mut by_client = BTreeMap::new();
         for client in &self.clients {
-            let history = self.history(client).await?;
+            let (file, history) = self.history(client).await?;
             self.lab.series(client.name(), &self.part, &history);
-            by_client.insert(client.name().to_owned(), history);
+            by_client.insert(client.name().to_owned(), (file, history));
         }
         self.remove().await?;
         Ok(Histories { stream: self.placement.stream(), by_client })
     }
 
-    /// What a client recorded. Its file is the record; a copy that was damaged on its way is taken once more.
-    async fn history(&self, client: &Client<'_>) -> Result<History, Trouble> {
-        let file = self.lab.folder.join(format!("{}.jsonl", self.placement.pod_name(client)));
+    /// What a client recorded, and the name of the file that keeps it. The client's file is the record; a copy that was
+    /// damaged on its way is taken once more.
+    async fn history(&self, client: &Client<'_>) -> Result<(String, History), Trouble> {
         for last in [false, true] {
             let text = self.tell(client, "history").await?.stdout;
             // What servers answered is in it.
-            std::fs::write(&file, self.lab.redactor.known(&text))
-                .or_trouble(|| format!("cannot write {}", file.display()))?;
+            let told = self.lab.redactor.known(&text);
+            let file = histories::write(&self.lab.folder, &self.placement.pod_name(client), &told)?;
             match History::parse(&text) {
-                Ok(history) => return Ok(history),
+                Ok(history) => return Ok((file, history)),
                 Err(error) if last => {
                     let name = client.name();
                     return Err(Trouble::harness(format!("the history of the client of {name} is damaged: {error}")));

@@ -43,7 +43,7 @@ async fn control_round(lab: &Lab, load: Load) -> Result<Evidence, Trouble> {
     if !worked {
         return Ok(Evidence::Missing(format!("not every client succeeded {AT_WORK} times without the fault")));
     }
-    Ok(judge::control(lab.deployment(), &histories))
+    Ok(judge::control(lab, &histories))
 }
 
 /// Microseconds since 1970, the clock of histories.

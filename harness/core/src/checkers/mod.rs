@@ -21,6 +21,6 @@ pub mod redis;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub use finding::{Conclusion, Finding, Tally};

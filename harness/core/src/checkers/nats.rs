@@ -24,7 +24,7 @@ impl Report {
 }
 
 /// A span of wall-clock time, in microseconds since the Unix epoch, ends included.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Span {
     pub from_us: u64,
     pub to_us: u64,

@@ -25,6 +25,9 @@ pub struct Contract {
     pub title: String,
     /// The document that the promises are taken from.
     pub document: String,
+    /// Where that document can be read, for reports to link.
+    #[serde(default)]
+    pub document_url: Option<Located<String>>,
     pub overlays: BTreeMap<String, Overlay>,
     pub promises: Vec<Promise>,
     pub prerequisites: Prerequisites,

@@ -122,6 +122,8 @@ fn scenario_of(event: &Event) -> Option<&str> {
         | Event::MatrixSeen { scenario, .. }
         | Event::ScenarioFinished { scenario, .. } => Some(scenario),
         Event::RunStarted(_)
+        | Event::BaselineCompared(_)
+        | Event::Digested { .. }
         | Event::StageStarted { .. }
         | Event::StageFinished { .. }
         | Event::ClusterReady { .. }

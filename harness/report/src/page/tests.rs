@@ -85,6 +85,20 @@ fn the_first_screen_says_what_was_broken_and_where_it_was_promised() {
 }
 
 #[test]
+fn promises_link_the_document_that_they_are_written_in_where_its_address_is_known() {
+    let at = |url: &str| {
+        let held = observations(Outcome::Held);
+        let Event::RunStarted(mut header) = header(&["a"]) else { panic!("no header") };
+        header.document = Some(url.to_owned());
+        page(vec![Event::RunStarted(header), finished("a", held.judge(), held)])
+    };
+    let link = "<cite><a href=\"https://docs.example/k8s\" rel=\"noopener noreferrer\">guide, chapter 5</a></cite>";
+    assert!(at("https://docs.example/k8s").contains(link));
+    let hostile = at("javascript:alert(1)");
+    assert!(!hostile.contains("javascript:alert") && hostile.contains("<cite>guide, chapter 5</cite>"));
+}
+
+#[test]
 fn figures_stand_on_the_page_as_they_were_measured() {
     let held = observations(Outcome::Held);
     let page = page(vec![header(&["a"]), finished("a", held.judge(), held)]);

@@ -3,11 +3,13 @@
 use super::assets;
 use super::scenario::{self, FileView, Scenario};
 use super::story::Run;
+use crate::baseline;
 use crate::repeats::{self, Repeated, Round};
 use crate::summary::{ScenarioOutcome, Summary};
 use crate::times::PHASES;
 use askama::Template;
 use chrono::DateTime;
+use gauntlet_core::baseline::{Compared, Comparison, Judgement};
 use gauntlet_core::span::Span;
 use gauntlet_core::{Check, Outcome, Verdict};
 use std::time::Duration;
@@ -20,7 +22,13 @@ pub struct Page {
     /// Word of the whole, which decides its colour.
     word: &'static str,
     headline: String,
+    /// Where promises are written.
+    document: Option<String>,
+    /// What was not deployed as the command expected.
+    unexpected: Vec<String>,
     failures: Vec<Failure>,
+    /// The figures against those of earlier runs: what is said of all, and of each.
+    compared: Option<(String, Vec<ComparedRow>)>,
     promises: Vec<PromiseRow>,
     not_looked_at: Vec<(String, String, String)>,
     scenarios: Vec<Scenario>,
@@ -71,6 +79,19 @@ struct RepeatView {
     rounds: Vec<(String, Round)>,
 }
 
+/// A figure against those of earlier runs.
+struct ComparedRow {
+    /// As marks are called.
+    word: &'static str,
+    mark: &'static str,
+    anchor: String,
+    scenario: String,
+    figure: String,
+    now: String,
+    before: String,
+    change: String,
+}
+
 /// What a scenario spent in each phase, and on the whole.
 struct TimesRow {
     name: String,
@@ -94,7 +115,10 @@ impl Page {
             title: format!("{word}: {name}"),
             word,
             headline,
+            document: header.and_then(|header| header.document.clone()).filter(|url| is_address(url)),
+            unexpected: summary.unexpected().map(sentence).collect(),
             failures: failures(run),
+            compared: summary.compared.as_ref().map(compared),
             not_looked_at,
             promises,
             scenarios,
@@ -112,6 +136,30 @@ impl Page {
             uplot_script: assets::UPLOT_SCRIPT,
         }
     }
+}
+
+/// Whether it is a place on the web, and nothing that a link could do.
+fn is_address(url: &str) -> bool {
+    url.starts_with("https://") || url.starts_with("http://")
+}
+
+fn compared(comparison: &Comparison) -> (String, Vec<ComparedRow>) {
+    let row = |figure: &Compared| ComparedRow {
+        word: match figure.judgement {
+            Judgement::Regressed => "broken",
+            Judgement::Steady => "held",
+            Judgement::TooFew | Judgement::NotMeasured => "unknown",
+            Judgement::New => "skipped",
+        },
+        mark: baseline::word(figure.judgement),
+        anchor: anchor(&figure.scenario),
+        scenario: figure.scenario.clone(),
+        figure: figure.figure.clone(),
+        now: baseline::sample(&figure.now, &figure.unit),
+        before: baseline::sample(&figure.before, &figure.unit),
+        change: baseline::change(figure),
+    };
+    (sentence(&baseline::headline(comparison)), comparison.figures.iter().map(row).collect())
 }
 
 fn stage((stage, detail, took): &(gauntlet_core::event::Stage, String, Option<u64>)) -> (String, String, String) {
@@ -174,6 +222,10 @@ fn headline(summary: &Summary) -> (&'static str, String) {
         let of = format!("in {} of {}", count("failed"), plural(judged, "scenario"));
         let was = if broken.len() == 1 { "was" } else { "were" };
         return ("failed", format!("{} {was} broken, {of}.", plural(broken.len(), "promise")));
+    }
+    if let Some(comparison) = summary.compared.as_ref().filter(|comparison| comparison.has_failed()) {
+        let regressed = plural(comparison.regressed().count(), "figure");
+        return ("failed", format!("No promise was broken, but {regressed} regressed against the baseline."));
     }
     if summary.interrupted {
         return ("inconclusive", "The run was interrupted before everything was judged.".to_owned());
@@ -382,7 +434,11 @@ fn facts(run: &Run) -> Vec<(String, String)> {
         for (name, version) in &header.versions {
             fact(name, version.clone());
         }
-        fact("again", header.again.clone());
+        if let Some((digest, _)) = &run.summary.deployed {
+            fact("digest of the system", digest.system.clone());
+            fact("digest of the overlay", digest.overlay.clone());
+        }
+        fact("again", run.summary.again().unwrap_or_default());
     }
     facts
 }

@@ -8,6 +8,7 @@ use crate::contract::store::{RestoreStep, StoreKind};
 use crate::contract::workload::Workload;
 
 pub(super) fn check(findings: &mut Findings<'_>) {
+    document(findings);
     budgets_against_replicas(findings);
     quorums(findings);
     stores(findings);
@@ -24,6 +25,15 @@ pub(super) fn check(findings: &mut Findings<'_>) {
 fn sizes<'a>(contract: &'a Contract, name: &Ref) -> Vec<(&'a str, &'a Workload, u32)> {
     let overlays = contract.overlays.keys().filter_map(|overlay| contract.deployment(Some(overlay)));
     overlays.filter_map(|d| d.workload(&name.value).map(|w| (d.overlay_name, w, d.replicas(w)))).collect()
+}
+
+/// Reports make a link of it, and a link can be more than a place.
+fn document(findings: &mut Findings<'_>) {
+    let url = findings.contract.document_url.as_ref();
+    if let Some(url) = url.filter(|url| !["https://", "http://"].iter().any(|scheme| url.value.starts_with(scheme))) {
+        let message = format!("`{}` is no address of a document", url.value);
+        findings.add_hinted(url, message, "it begins with https:// or http://");
+    }
 }
 
 fn budgets_against_replicas(findings: &mut Findings<'_>) {
