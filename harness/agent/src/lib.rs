@@ -7,11 +7,12 @@
 //! - [`probe`]: whether targets can be reached; [`idle`]: staying, so that it can be asked there.
 //! - [`node`]: powers over the pods of a node, while somebody renews the lease.
 //! - [`keep`]: known data for a backup to save, and what of it is there.
-//! - `redis_link`, `nats_link`, `tls`, `http_server`, `lifecycle`, `output`: the edges that these share.
+//! - `redis_link`, `nats_link`, `tls`, `http_client`, `http_server`, `lifecycle`, `output`: the edges that these share.
 
 mod cli;
 pub mod cluster_view;
 pub mod exporter;
+mod http_client;
 mod http_server;
 pub mod idle;
 pub mod keep;

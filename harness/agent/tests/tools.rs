@@ -171,3 +171,28 @@ fn workload_goes_on_and_ends_well_though_nobody_reads_its_output() {
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
     assert_eq!(child.0.wait().unwrap().code(), Some(0));
 }
+
+#[test]
+fn http_works_where_there_are_no_certificate_authorities() {
+    let (folder, port) = (tempfile::tempdir().unwrap(), free_port());
+    let nowhere = folder.path().join("none").display().to_string();
+    let env = [
+        ("SSL_CERT_FILE", nowhere.clone()),
+        ("SSL_CERT_DIR", nowhere),
+        ("API_KEY", "key".to_owned()),
+        ("HTTP_ADDR", format!("127.0.0.1:{port}")),
+    ];
+    let env = env.map(|(name, value)| (name.to_owned(), value));
+    let arguments = strings(&["standin", "dashboard"]);
+    let mut dashboard = Process::start("dashboard", folder.path(), PROGRAM, &arguments, &env);
+    await_that("the dashboard listens", Duration::from_secs(10), || {
+        dashboard.assert_running();
+        std::net::TcpStream::connect(("127.0.0.1", port)).map(drop).map_err(|error| error.to_string())
+    });
+    let asked = Command::new(PROGRAM)
+        .args(["control", "status", "--addr", &format!("127.0.0.1:{}", free_port())])
+        .envs(env)
+        .output()
+        .unwrap();
+    assert!(said(&asked).contains("no workload answers"), "{}", said(&asked));
+}

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
@@ -11,6 +11,7 @@ use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{any, get};
 
 use super::common::{Common, env, required};
+use crate::http_client;
 
 const PAGE: &str = "<!doctype html><title>Cordum</title><h1>Cordum</h1><p>Dashboard stand-in.</p>";
 
@@ -26,10 +27,7 @@ struct Proxy {
 /// # Errors
 /// `API_KEY` missing, or a port that is taken.
 pub async fn run(common: &Common) -> Result<()> {
-    let client = reqwest::Client::builder()
-        .timeout(Duration::from_secs(15))
-        .build()
-        .context("the HTTP client could not be set up")?;
+    let client = http_client::client(|builder| builder.timeout(Duration::from_secs(15)))?;
     let gateway = env("GATEWAY_URL").unwrap_or_else(|| "http://cordum-api-gateway:8081".into());
     let proxy = Proxy { client, gateway: gateway.trim_end_matches('/').into(), api_key: required("API_KEY")? };
     let router = Router::new()

@@ -16,7 +16,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::runner::Runner;
-use crate::{http_server, output};
+use crate::{http_client, http_server, output};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Word {
@@ -104,11 +104,7 @@ pub async fn say(args: ControlArgs) -> Result<ExitCode> {
         Word::History => ("history", false),
         Word::Peers => ("peers", false),
     };
-    let client = reqwest::Client::builder()
-        .timeout(Duration::from_secs(args.timeout))
-        .no_proxy()
-        .build()
-        .context("the HTTP client could not be set up")?;
+    let client = http_client::plain(|builder| builder.timeout(Duration::from_secs(args.timeout)).no_proxy())?;
     let url = format!("http://{}/{word}", args.addr);
     let request = if is_order { client.post(&url) } else { client.get(&url) };
     let answer = request.send().await.with_context(|| format!("no workload answers at {}", args.addr))?;

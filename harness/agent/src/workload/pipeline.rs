@@ -16,8 +16,8 @@ use tokio_util::sync::CancellationToken;
 use super::config::Config;
 use super::recorder::{Completion, Recorder};
 use super::runner::Workers;
-use crate::lifecycle;
 use crate::standin::{JobView, env, is_terminal, required};
+use crate::{http_client, lifecycle};
 
 const GROUP: &str = "gateway";
 
@@ -45,13 +45,13 @@ impl PipelineWorkload {
     /// # Errors
     /// No API key.
     pub fn new(config: &Config) -> Result<Self> {
-        let http = Client::builder()
-            .connect_timeout(config.op_timeout())
-            .timeout(config.op_timeout() * 4)
-            .pool_idle_timeout(Duration::from_secs(1))
-            .no_proxy()
-            .build()
-            .context("the HTTP client could not be set up")?;
+        let http = http_client::client(|builder| {
+            builder
+                .connect_timeout(config.op_timeout())
+                .timeout(config.op_timeout() * 4)
+                .pool_idle_timeout(Duration::from_secs(1))
+                .no_proxy()
+        })?;
         let gateway = config.pipeline.gateway.clone().or_else(|| env("GATEWAY_URL"));
         let gateway = gateway.unwrap_or_else(|| "http://cordum-api-gateway:8081".into());
         Ok(Self {
