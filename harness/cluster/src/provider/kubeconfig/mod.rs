@@ -3,9 +3,11 @@
 //!
 //! - [`permissions`]: what a run must be allowed to do
 //! - [`nodes`]: which nodes may be disturbed
+//! - [`storage`]: whether there are volumes for the claims
 
 pub mod nodes;
 mod permissions;
+mod storage;
 
 use super::real::{Maker, Real};
 use super::{Cluster, Provider, Wanted, run_of};
@@ -18,8 +20,6 @@ use gauntlet_core::Trouble;
 use gauntlet_core::contract::workload::Image;
 use gauntlet_core::trouble::OrTrouble;
 use k8s_openapi::api::core::v1::Node;
-use k8s_openapi::api::storage::v1::StorageClass;
-use kube::ResourceExt;
 use kube::api::{Api, ListParams};
 use nodes::Nodes;
 use serde_json::Value;
@@ -28,8 +28,6 @@ use std::time::Duration;
 
 /// How long the namespaces of a run may take to go: their pods end in their own time.
 const GONE_WITHIN: Duration = Duration::from_secs(180);
-
-const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
 
 /// One cluster that exists already.
 #[derive(Debug, Clone)]
@@ -97,7 +95,7 @@ impl Provider for Kubeconfig {
         access.check_version().await?;
         permissions::check(&access, &wanted.objects, self.node_faults).await?;
         ownership::check_free(&access, &wanted.namespaces).await?;
-        check_storage(&access, &wanted.objects).await?;
+        storage::check(&access, &wanted.objects).await?;
         let mut running = self.running(wanted.id, access, None).await?;
         if running.nodes.workers.is_empty() {
             return Err(Trouble::input(format!("no node of context {} takes pods", self.context)));
@@ -124,31 +122,6 @@ impl Provider for Kubeconfig {
     }
 }
 
-/// Claims that name no class need a default one.
-async fn check_storage(access: &Access, objects: &[Value]) -> Result<(), Trouble> {
-    let Some(wanting) = objects.iter().find(|object| wants_default_class(object)) else { return Ok(()) };
-    let api: Api<StorageClass> = Api::all(access.client.clone());
-    let classes = api.list(&ListParams::default()).await.or_trouble(|| "cannot list storage classes")?;
-    let is_default = |class: &StorageClass| class.annotations().get(DEFAULT_CLASS).is_some_and(|value| value == "true");
-    if classes.items.iter().any(is_default) {
-        return Ok(());
-    }
-    let name = crate::apply::name_of(wanting);
-    Err(Trouble::input(format!("{name} needs a volume, and the cluster has no default storage class"))
-        .hint("make one the default, or name a class in the overlay"))
-}
-
-fn wants_default_class(object: &Value) -> bool {
-    let lacks_class = |claim: &Value| claim["spec"]["storageClassName"].is_null();
-    match object["kind"].as_str() {
-        Some("PersistentVolumeClaim") => lacks_class(object),
-        Some("StatefulSet") => {
-            object["spec"]["volumeClaimTemplates"].as_array().is_some_and(|claims| claims.iter().any(lacks_class))
-        }
-        _ => false,
-    }
-}
-
 async fn remove_run(access: &Access, id: &str) -> Result<(), Trouble> {
     let run = run_of(id);
     let (_, troubles) = ownership::remove(access, |other| other == run, GONE_WITHIN).await;
@@ -163,20 +136,5 @@ impl Maker for Kubeconfig {
 
     async fn shutdown(&self, access: &Access, id: &str) -> Result<(), Trouble> {
         remove_run(access, id).await
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn only_claims_without_a_class_need_a_default_one() {
-        let set = |class: Value| json!({"kind": "StatefulSet", "spec": {"volumeClaimTemplates": [{"spec": {"storageClassName": class}}]}});
-        assert!(wants_default_class(&set(Value::Null)));
-        assert!(!wants_default_class(&set(json!("fast"))));
-        assert!(wants_default_class(&json!({"kind": "PersistentVolumeClaim", "spec": {}})));
-        assert!(!wants_default_class(&json!({"kind": "Deployment", "spec": {}})));
     }
 }
