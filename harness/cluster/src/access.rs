@@ -4,6 +4,7 @@ use gauntlet_core::trouble::OrTrouble;
 use gauntlet_core::{Trouble, suggest};
 use kube::Client;
 use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::discovery::Discovery;
 use std::path::{Path, PathBuf};
 
 /// The label that every object we create carries; its value is the id of the run.
@@ -53,8 +54,21 @@ impl Access {
         // The client would repeat what is refused with 429 until it is granted: an eviction that a budget refuses must
         // be seen to be refused.
         config.default_retry = false;
-        let client = Client::try_from(config).or_trouble(doing)?;
+        let client = Client::try_from(config).map_err(|error| unusable(&error.to_string()).doing(doing()))?;
         Ok(Self { client, kubeconfig: path.to_owned(), is_shared: false })
+    }
+
+    /// The kinds that the API serves, in one document: asked for group by group, one group that is going, since its
+    /// definition was deleted, or whose server is down would hide all others.
+    ///
+    /// # Errors
+    /// What the API said.
+    pub async fn kinds(&self) -> Result<Discovery, kube::Error> {
+        match Discovery::new(self.client.clone()).run_aggregated().await {
+            Ok(kinds) => Ok(kinds),
+            // A proxy may have dropped what was asked for.
+            Err(_) => Discovery::new(self.client.clone()).run().await,
+        }
     }
 
     /// # Errors
@@ -82,6 +96,18 @@ impl Access {
     }
 }
 
+/// Why no client could be made. What the TLS library says of a client certificate is of no help to who has to mend it.
+fn unusable(error: &str) -> Trouble {
+    let trouble = Trouble::input(error);
+    if !error.contains("UnsupportedCertVersion") {
+        return trouble;
+    }
+    trouble.hint(
+        "the client certificate is of X.509 version 1, which this program refuses; issue one with an extension, \
+         such as extendedKeyUsage=clientAuth, which makes it one of version 3",
+    )
+}
+
 fn read(path: &Path) -> Result<Kubeconfig, Trouble> {
     Kubeconfig::read_from(path)
         .map_err(|error| Trouble::input(format!("cannot use the kubeconfig {}: {error}", path.display())))
@@ -104,6 +130,41 @@ pub fn said(error: &kube::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use kube::client::Body;
+    use kube::core::GroupVersionKind;
+    use serde_json::{Value, json};
+
+    /// A server that lists a group whose own document is gone.
+    fn with_a_group_that_is_going() -> Access {
+        let list = |items: Value| json!({"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "items": items});
+        let pods =
+            json!({"resource": "pods", "responseKind": {"kind": "Pod"}, "scope": "Namespaced", "verbs": ["list"]});
+        let core = list(json!([{"versions": [{"version": "v1", "resources": [pods]}]}]));
+        let going = json!({"metadata": {"name": "going.example"}, "versions": [{"version": "v1", "resources": []}]});
+        let others = list(json!([going]));
+        let service = tower::service_fn(move |request: http::Request<Body>| {
+            let (code, answer) = match request.uri().path() {
+                "/api" => (200, core.to_string()),
+                "/apis" => (200, others.to_string()),
+                _ => (404, "404 page not found".to_owned()),
+            };
+            async move { http::Response::builder().status(code).body(Body::from(answer.into_bytes())) }
+        });
+        Access { client: Client::new(service, "default"), kubeconfig: PathBuf::new(), is_shared: true }
+    }
+
+    #[tokio::test]
+    async fn a_group_that_is_going_hides_no_other() {
+        let kinds = with_a_group_that_is_going().kinds().await.expect("the kinds");
+        assert!(kinds.resolve_gvk(&GroupVersionKind::gvk("", "v1", "Pod")).is_some());
+    }
+
+    #[test]
+    fn an_old_client_certificate_is_told_with_what_to_do() {
+        let said = "invalid private key: invalid peer certificate: Other(OtherError(UnsupportedCertVersion))";
+        assert!(unusable(said).hints.iter().any(|hint| hint.contains("extendedKeyUsage=clientAuth")));
+        assert!(unusable("no such host").hints.is_empty());
+    }
 
     #[test]
     fn versions_of_all_vendors_are_understood() {

@@ -16,7 +16,7 @@ use serde_json::Value;
 /// Every object that the API refused, with what it said.
 pub async fn apply(access: &Access, run: &str, mut objects: Vec<Value>) -> Result<usize, Trouble> {
     order::by_dependency(&mut objects);
-    let kinds = Discovery::new(access.client.clone()).run().await.or_trouble(|| "cannot discover the API's kinds")?;
+    let kinds = access.kinds().await.or_trouble(|| "cannot discover the API's kinds")?;
     let mut refused = Vec::new();
     let count = objects.len();
     for mut object in objects {

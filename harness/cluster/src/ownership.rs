@@ -5,7 +5,7 @@ use gauntlet_core::Trouble;
 use gauntlet_core::trouble::OrTrouble;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams};
-use kube::discovery::{Discovery, verbs};
+use kube::discovery::verbs;
 use kube::runtime::conditions::is_deleted;
 use kube::runtime::wait::await_condition;
 use kube::{Resource, ResourceExt};
@@ -119,7 +119,7 @@ async fn remove_namespace(
 
 /// Everything labelled that stands in no namespace of ours. What may not be listed cannot have been created either.
 async fn remove_rest(access: &Access, is_chosen: impl Fn(&str) -> bool) -> Result<Vec<String>, Trouble> {
-    let kinds = Discovery::new(access.client.clone()).run().await.or_trouble(|| "cannot discover the API's kinds")?;
+    let kinds = access.kinds().await.or_trouble(|| "cannot discover the API's kinds")?;
     let mut removed = Vec::new();
     for group in kinds.groups() {
         for (resource, capabilities) in group.recommended_resources() {

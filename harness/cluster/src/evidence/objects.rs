@@ -5,7 +5,7 @@ use super::{AT_ONCE, Scope, Task};
 use crate::access::said;
 use futures::StreamExt;
 use kube::api::{Api, DynamicObject, ListParams};
-use kube::discovery::{ApiResource, Discovery, Scope as Reach, verbs};
+use kube::discovery::{ApiResource, Scope as Reach, verbs};
 use serde_json::Value;
 
 /// Kinds that change with every heartbeat or repeat others.
@@ -36,7 +36,7 @@ impl Found {
 /// Lists everything; what cannot be listed is missing.
 pub async fn all(scope: Scope<'_>, sink: &Sink<'_>) -> Found {
     let client = &scope.access().client;
-    let kinds = match Discovery::new(client.clone()).run().await {
+    let kinds = match scope.access().kinds().await {
         Ok(kinds) => kinds,
         Err(error) => {
             sink.missing(format!("cannot discover kinds: {}", said(&error)));

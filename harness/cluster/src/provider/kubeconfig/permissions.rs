@@ -7,7 +7,6 @@ use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessR
 use kube::Api;
 use kube::api::PostParams;
 use kube::core::{GroupVersionKind, TypeMeta};
-use kube::discovery::Discovery;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fmt;
@@ -89,8 +88,10 @@ pub async fn check(access: &Access, objects: &[Value], node_faults: bool) -> Res
 
 /// Objects of kinds that the cluster does not know yet are judged when they are created.
 async fn for_objects(access: &Access, objects: &[Value]) -> Result<BTreeSet<Need>, Trouble> {
-    let kinds = Discovery::new(access.client.clone()).run().await;
-    let kinds = kinds.map_err(|error| Trouble::input(format!("cannot discover the API's kinds: {}", said(&error))))?;
+    let kinds = access
+        .kinds()
+        .await
+        .map_err(|error| Trouble::input(format!("cannot discover the API's kinds: {}", said(&error))))?;
     let text = |object: &Value, field: &str| object[field].as_str().unwrap_or_default().to_owned();
     let resource = |object: &Value| {
         let types = TypeMeta { api_version: text(object, "apiVersion"), kind: text(object, "kind") };
