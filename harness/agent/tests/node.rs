@@ -6,6 +6,7 @@ mod support;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use gauntlet_core::node_agent::{Answer, Container, Dialled, End, PacketEffect, Request, Rule, Way};
@@ -22,6 +23,8 @@ struct Node {
     folder: TempDir,
     agent: Option<Process>,
     lease_seconds: u32,
+    /// Every agent sees all processes of the machine, so that runs and pods of tests that run side by side must differ.
+    run: String,
 }
 
 /// A container's only process.
@@ -40,17 +43,18 @@ fn able() -> bool {
 
 impl Node {
     fn start(lease_seconds: u32) -> Self {
-        let mut node = Self { folder: tempfile::tempdir().unwrap(), agent: None, lease_seconds };
+        static RUNS: AtomicU32 = AtomicU32::new(0);
+        let run = format!("t{}-{}", std::process::id(), RUNS.fetch_add(1, Ordering::Relaxed));
+        let mut node = Self { folder: tempfile::tempdir().unwrap(), agent: None, lease_seconds, run };
         node.start_agent();
         node
     }
 
     fn start_agent(&mut self) {
-        let run = format!("t{}-{}", std::process::id(), self.lease_seconds);
         let args = strings(&[
             "node",
             "serve",
-            &format!("--run={run}"),
+            &format!("--run={}", self.run),
             &format!("--socket={}", self.path("s").display()),
             &format!("--held={}", self.path("held.json").display()),
             &format!("--lease-seconds={}", self.lease_seconds),
@@ -64,7 +68,8 @@ impl Node {
     }
 
     /// As the kubelet starts one: its termination log comes from a folder that names pod and container.
-    fn pod(&self, uid: &str) -> Pod {
+    fn pod(&self, name: &str) -> Pod {
+        let uid = self.uid(name);
         let log = self.path(&format!("pods/{uid}/containers/main/0a"));
         std::fs::create_dir_all(log.parent().unwrap()).unwrap();
         std::fs::write(&log, "").unwrap();
@@ -76,9 +81,21 @@ impl Node {
             target.display()
         );
         let args = strings(&["--mount", "--net", "--propagation", "private", "sh", "-c", &script]);
-        let process = Process::start(uid, self.folder.path(), "unshare", &args, &[]);
+        let process = Process::start(name, self.folder.path(), "unshare", &args, &[]);
         let pid = process.id();
+        await_that(&format!("{name} to be in its own place"), SOON, || {
+            let mounts = std::fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap_or_default();
+            if mounts.contains(&format!("/pods/{uid}/")) { Ok(()) } else { Err("it is not".into()) }
+        });
         Pod { process, pid }
+    }
+
+    fn uid(&self, name: &str) -> String {
+        format!("{}-{name}", self.run)
+    }
+
+    fn container(&self, pod: &str) -> Container {
+        Container { pod: self.uid(pod), container: "main".into() }
     }
 
     fn try_ask(&self, request: &Request) -> Result<Answer, String> {
@@ -95,14 +112,22 @@ impl Node {
         self.try_ask(request).unwrap()
     }
 
+    fn cut(&self, of: &str, from: &str) -> Request {
+        let rule = Rule {
+            pod: self.uid(of),
+            way: Way::In,
+            peers: vec![from.into()],
+            ports: vec![],
+            ports_of: End::Destination,
+            effect: PacketEffect::Cut,
+        };
+        Request::Disturb { id: "cut".into(), rules: vec![rule] }
+    }
+
     fn dial(&self, from: &str, to: &str) -> Answer {
         let to: SocketAddr = to.parse().unwrap();
-        self.ask(&Request::Dial { pod: from.into(), address: to.to_string(), within_ms: 1000 })
+        self.ask(&Request::Dial { pod: self.uid(from), address: to.to_string(), within_ms: 1000 })
     }
-}
-
-fn container(pod: &str) -> Container {
-    Container { pod: pod.into(), container: "main".into() }
 }
 
 /// Runs a program, which must succeed.
@@ -145,18 +170,6 @@ fn await_no_rules(pod: &Pod) {
     await_that("the rules to be gone", SOON, || if has_rules(pod) { Err("they stand".into()) } else { Ok(()) });
 }
 
-fn cut(of: &str, from: &str) -> Request {
-    let rule = Rule {
-        pod: of.into(),
-        way: Way::In,
-        peers: vec![from.into()],
-        ports: vec![],
-        ports_of: End::Destination,
-        effect: PacketEffect::Cut,
-    };
-    Request::Disturb { id: "cut".into(), rules: vec![rule] }
-}
-
 #[test]
 fn traffic_is_cut_counted_and_restored() {
     if !able() {
@@ -170,19 +183,19 @@ fn traffic_is_cut_counted_and_restored() {
         other => Err(format!("{other:?}")),
     });
     assert_eq!(node.dial("a", "192.0.2.2:8081"), Answer::Dialled(Dialled::Refused));
-    assert_eq!(node.ask(&cut("b", "192.0.2.1")), Answer::Done);
+    assert_eq!(node.ask(&node.cut("b", "192.0.2.1")), Answer::Done);
     assert_eq!(node.dial("a", "192.0.2.2:8080"), Answer::Dialled(Dialled::Timeout));
     let Answer::Packets { seen, dropped } = node.ask(&Request::Count { id: "cut".into() }) else { panic!() };
     assert!(dropped > 0 && seen == dropped, "{seen} {dropped}");
     // Told again it goes on counting.
-    assert_eq!(node.ask(&cut("b", "192.0.2.1")), Answer::Done);
+    assert_eq!(node.ask(&node.cut("b", "192.0.2.1")), Answer::Done);
     let Answer::Packets { seen: later, .. } = node.ask(&Request::Count { id: "cut".into() }) else { panic!() };
     assert!(later >= seen);
     assert_eq!(node.ask(&Request::Restore { id: "cut".into() }), Answer::Done);
     assert_eq!(node.dial("a", "192.0.2.2:8080"), Answer::Dialled(Dialled::Open));
     assert!(!has_rules(&b));
     assert!(matches!(node.ask(&Request::Count { id: "cut".into() }), Answer::Failed(_)));
-    assert!(matches!(node.ask(&cut("nobody", "192.0.2.1")), Answer::Failed(why) if why.contains("nobody")));
+    assert!(matches!(node.ask(&node.cut("nobody", "192.0.2.1")), Answer::Failed(why) if why.contains("nobody")));
 }
 
 #[test]
@@ -192,20 +205,22 @@ fn what_is_started_in_a_held_container_stands_still_until_it_is_released() {
     }
     let node = Node::start(60);
     let mut first = node.pod("a");
-    await_that("the container to run", SOON, || match node.ask(&Request::Look(container("a"))) {
+    await_that("the container to run", SOON, || match node.ask(&Request::Look(node.container("a"))) {
         Answer::Processes { running: 1, still: 0 } => Ok(()),
         other => Err(format!("{other:?}")),
     });
-    assert_eq!(node.ask(&Request::Hold(container("a"))), Answer::Done);
+    assert_eq!(node.ask(&Request::Hold(node.container("a"))), Answer::Done);
     assert_eq!(first.process.exit_code(), None, "it was not killed");
     let second = node.pod("a");
     await_state(second.pid, 'T');
     // What it had begun itself stands still, too.
-    let look = node.ask(&Request::Look(container("a")));
+    let look = node.ask(&Request::Look(node.container("a")));
     assert!(matches!(look, Answer::Processes { running: 0, still: 1.. }), "{look:?}");
-    assert_eq!(node.ask(&Request::Release(container("a"))), Answer::Done);
+    assert_eq!(node.ask(&Request::Release(node.container("a"))), Answer::Done);
     await_state(second.pid, 'S');
-    assert!(matches!(node.ask(&Request::Hold(container("b"))), Answer::Failed(why) if why.contains("container main")));
+    assert!(
+        matches!(node.ask(&Request::Hold(node.container("b"))), Answer::Failed(why) if why.contains("container main"))
+    );
 }
 
 #[test]
@@ -215,11 +230,11 @@ fn without_renewal_everything_is_undone() {
     }
     let node = Node::start(5);
     let (a, mut first) = (node.pod("a"), node.pod("b"));
-    await_that("the traffic to be cut", SOON, || match node.ask(&cut("a", "192.0.2.1")) {
+    await_that("the traffic to be cut", SOON, || match node.ask(&node.cut("a", "192.0.2.1")) {
         Answer::Done => Ok(()),
         other => Err(format!("{other:?}")),
     });
-    assert_eq!(node.ask(&Request::Hold(container("b"))), Answer::Done);
+    assert_eq!(node.ask(&Request::Hold(node.container("b"))), Answer::Done);
     first.process.exit_code();
     let second = node.pod("b");
     await_that("the second to stand still", SOON, || {
@@ -236,13 +251,13 @@ fn an_agent_that_was_killed_leaves_nothing_that_the_next_does_not_undo() {
     if !able() {
         return;
     }
-    let mut node = Node::start(61);
+    let mut node = Node::start(60);
     let (a, mut first) = (node.pod("a"), node.pod("b"));
-    await_that("the traffic to be cut", SOON, || match node.ask(&cut("a", "192.0.2.1")) {
+    await_that("the traffic to be cut", SOON, || match node.ask(&node.cut("a", "192.0.2.1")) {
         Answer::Done => Ok(()),
         other => Err(format!("{other:?}")),
     });
-    assert_eq!(node.ask(&Request::Hold(container("b"))), Answer::Done);
+    assert_eq!(node.ask(&Request::Hold(node.container("b"))), Answer::Done);
     first.process.exit_code();
     let second = node.pod("b");
     await_state(second.pid, 'T');
@@ -258,9 +273,9 @@ fn told_to_end_it_undoes_everything_first() {
     if !able() {
         return;
     }
-    let mut node = Node::start(62);
+    let mut node = Node::start(60);
     let a = node.pod("a");
-    await_that("the traffic to be cut", SOON, || match node.ask(&cut("a", "192.0.2.1")) {
+    await_that("the traffic to be cut", SOON, || match node.ask(&node.cut("a", "192.0.2.1")) {
         Answer::Done => Ok(()),
         other => Err(format!("{other:?}")),
     });
