@@ -27,7 +27,7 @@ fn the_bundled_contract_is_accepted() {
 
 #[test]
 fn the_address_of_the_document_is_one_that_a_link_may_have() {
-    let told = mistakes("documentUrl: https://", "documentUrl: javascript:");
+    let told = mistakes("document: cordum.md", "document: cordum.md\ndocumentUrl: 'javascript:alert(1)'");
     assert!(told.contains("is no address of a document") && told.contains("https:// or http://"), "{told}");
 }
 
