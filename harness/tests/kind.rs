@@ -247,6 +247,17 @@ fn a_whole_run_creates_loads_and_deletes() {
 }
 
 #[test]
+fn images_that_cannot_be_loaded_are_told_and_nothing_is_left() {
+    let Some(cluster) = Elsewhere::start() else { return };
+    let machine = Machine::new(&cluster.kubeconfig);
+    let ended = machine.run(&[], &[("FAKE_FAIL", "kind load")]);
+    assert_eq!(ended.code, 3, "{}{}", ended.stdout, ended.stderr);
+    assert!(ended.stdout.contains("no luck with kind load"), "{}", ended.stdout);
+    assert!(machine.was_told("kind delete cluster --name gauntlet-"), "{:?}", machine.calls());
+    machine.assert_nothing_is_left();
+}
+
+#[test]
 fn nodes_that_are_not_ready_hold_the_run_up_and_a_killed_run_is_cleaned_up() {
     let Some(cluster) = Elsewhere::start() else { return };
     let machine = Machine::new(&cluster.kubeconfig);
