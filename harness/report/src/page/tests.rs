@@ -68,6 +68,8 @@ fn a_run_of_guesses_says_that_nothing_is_promised_and_what_was_not_run() {
     {
         assert!(page.contains(expected), "{expected} is not on the page");
     }
+    let (head, _) = page.split_once("</section>").unwrap();
+    assert!(head.contains("Note: The real programs of these images were not run: shop/web"), "{head}");
 }
 
 #[test]

@@ -24,8 +24,8 @@ pub struct Page {
     headline: String,
     /// Where promises are written.
     document: Option<String>,
-    /// What was not deployed as the command expected.
-    unexpected: Vec<String>,
+    /// What must be known with every verdict: that something else was deployed, was only guessed, or stood in.
+    caveats: Vec<String>,
     failures: Vec<Failure>,
     /// The figures against those of earlier runs: what is said of all, and of each.
     compared: Option<(String, Vec<ComparedRow>)>,
@@ -116,7 +116,7 @@ impl Page {
             word,
             headline,
             document: header.and_then(|header| header.document.clone()).filter(|url| is_address(url)),
-            unexpected: summary.unexpected().map(sentence).collect(),
+            caveats: caveats(summary),
             failures: failures(run),
             compared: summary.compared.as_ref().map(compared),
             not_looked_at,
@@ -196,6 +196,11 @@ pub fn duration(ms: u64) -> String {
 pub fn sentence(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
+}
+
+fn caveats(summary: &Summary) -> Vec<String> {
+    let known = summary.caveats();
+    summary.unexpected().chain(known.iter().map(String::as_str)).map(sentence).collect()
 }
 
 /// The element of a scenario on the page.
