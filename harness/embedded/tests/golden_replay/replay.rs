@@ -8,7 +8,7 @@ use libtest_mimic::Failed;
 use regex::Regex;
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::client::{Answer, Client, Request};
 use super::rules::matcher::{Matcher, cut};
@@ -214,15 +214,41 @@ impl Replay<'_> {
         Ok(Vec::new())
     }
 
+    /// What was so between two looks, of an object that is gone by the second, is known from a watch.
     async fn wait_for(&self, path: &str, until: &[Value], deadline: Instant) -> Result<Value, Failed> {
+        let mut changes = match watch_of(path) {
+            Some(watch) => {
+                let response = self.client.watch(&watch, &[]).await?;
+                Some(Lines { stream: Box::pin(response.bytes_stream()), buffer: Vec::new() })
+            }
+            None => None,
+        };
+        let mut met_meanwhile = None;
         loop {
+            let next_look = Instant::now() + POLL;
             let answer = self.client.get(path).await?;
             let unmet = self.unmet(until, &answer)?;
             if unmet.is_empty() {
                 return Ok(answer.body);
             }
+            while let Some(lines) = &mut changes
+                && let Ok(Ok(Some(line))) = timeout_at(next_look, lines.next()).await
+            {
+                // What is refused is told in one line, which is no event.
+                let Ok(Value::Object(mut event)) = serde_json::from_slice(&line) else { break };
+                let body = event.remove("object").unwrap_or_default();
+                let seen = Answer { status: 200, headers: HeaderMap::new(), body };
+                if self.unmet(until, &seen)?.is_empty() {
+                    met_meanwhile = Some(seen.body);
+                }
+            }
+            if answer.status == 404
+                && let Some(body) = met_meanwhile
+            {
+                return Ok(body);
+            }
             self.still_time(deadline, &unmet, &answer.body)?;
-            sleep(POLL).await;
+            sleep_until(next_look).await;
         }
     }
 
@@ -291,6 +317,14 @@ impl Replay<'_> {
         let found = self.shaped(exec, &found);
         Ok(self.matcher.differences(&step["expect"], &found))
     }
+}
+
+/// The watch of one object in a namespace; `None` for what is none.
+fn watch_of(path: &str) -> Option<String> {
+    let (group, rest) = path.split_once("/namespaces/")?;
+    let [namespace, kind, name] = rest.split('/').collect::<Vec<_>>().try_into().ok()?;
+    let is_plain = !name.contains('?');
+    is_plain.then(|| format!("{group}/namespaces/{namespace}/{kind}?watch=1&fieldSelector=metadata.name={name}"))
 }
 
 fn deadline(step: &Value) -> Instant {
