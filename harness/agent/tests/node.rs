@@ -193,6 +193,7 @@ fn traffic_is_cut_counted_and_restored() {
     assert!(later >= seen);
     assert_eq!(node.ask(&Request::Restore { id: "cut".into() }), Answer::Done);
     assert_eq!(node.dial("a", "192.0.2.2:8080"), Answer::Dialled(Dialled::Open));
+    assert_eq!(node.ask(&Request::Restore { id: "cut".into() }), Answer::NotInEffect);
     assert!(!has_rules(&b));
     assert!(matches!(node.ask(&Request::Count { id: "cut".into() }), Answer::Failed(_)));
     assert!(matches!(node.ask(&node.cut("nobody", "192.0.2.1")), Answer::Failed(why) if why.contains("nobody")));
@@ -223,17 +224,10 @@ fn what_is_started_in_a_held_container_stands_still_until_it_is_released() {
     );
 }
 
-#[test]
-fn without_renewal_everything_is_undone() {
-    if !able() {
-        return;
-    }
-    let node = Node::start(5);
+/// A pod whose traffic is cut, and what was started in the place of one that is held.
+fn disturbed(node: &Node) -> (Pod, Pod) {
     let (a, mut first) = (node.pod("a"), node.pod("b"));
-    await_that("the traffic to be cut", SOON, || match node.ask(&node.cut("a", "192.0.2.1")) {
-        Answer::Done => Ok(()),
-        other => Err(format!("{other:?}")),
-    });
+    assert_eq!(node.ask(&node.cut("a", "192.0.2.1")), Answer::Done);
     assert_eq!(node.ask(&Request::Hold(node.container("b"))), Answer::Done);
     first.process.exit_code();
     let second = node.pod("b");
@@ -241,9 +235,26 @@ fn without_renewal_everything_is_undone() {
         assert_eq!(node.ask(&Request::Renew), Answer::Done);
         if state(second.pid) == Some('T') { Ok(()) } else { Err("it does not".into()) }
     });
-    assert!(has_rules(&a), "undone though the lease was renewed");
+    assert!(has_rules(&a), "undone before its time");
+    (a, second)
+}
+
+/// What is undone already is told so: nobody may take a fault that was over for one that lasted.
+fn assert_nothing_is_in_effect(node: &Node, a: &Pod, second: &Pod) {
     await_state(second.pid, 'S');
-    await_no_rules(&a);
+    await_no_rules(a);
+    assert_eq!(node.ask(&Request::Release(node.container("b"))), Answer::NotInEffect);
+    assert_eq!(node.ask(&Request::Restore { id: "cut".into() }), Answer::NotInEffect);
+}
+
+#[test]
+fn without_renewal_everything_is_undone() {
+    if !able() {
+        return;
+    }
+    let node = Node::start(5);
+    let (a, second) = disturbed(&node);
+    assert_nothing_is_in_effect(&node, &a, &second);
 }
 
 #[test]
@@ -252,20 +263,11 @@ fn an_agent_that_was_killed_leaves_nothing_that_the_next_does_not_undo() {
         return;
     }
     let mut node = Node::start(60);
-    let (a, mut first) = (node.pod("a"), node.pod("b"));
-    await_that("the traffic to be cut", SOON, || match node.ask(&node.cut("a", "192.0.2.1")) {
-        Answer::Done => Ok(()),
-        other => Err(format!("{other:?}")),
-    });
-    assert_eq!(node.ask(&Request::Hold(node.container("b"))), Answer::Done);
-    first.process.exit_code();
-    let second = node.pod("b");
-    await_state(second.pid, 'T');
+    let (a, second) = disturbed(&node);
     node.agent.take().unwrap().kill();
-    assert!(has_rules(&a) && state(second.pid) == Some('T'), "it was not killed in time");
+    assert!(has_rules(&a) && state(second.pid) == Some('T'), "nothing was left to be undone");
     node.start_agent();
-    await_state(second.pid, 'S');
-    await_no_rules(&a);
+    assert_nothing_is_in_effect(&node, &a, &second);
 }
 
 #[test]
@@ -274,11 +276,8 @@ fn told_to_end_it_undoes_everything_first() {
         return;
     }
     let mut node = Node::start(60);
-    let a = node.pod("a");
-    await_that("the traffic to be cut", SOON, || match node.ask(&node.cut("a", "192.0.2.1")) {
-        Answer::Done => Ok(()),
-        other => Err(format!("{other:?}")),
-    });
+    let (a, second) = disturbed(&node);
     assert_eq!(node.agent.take().unwrap().terminate(), Some(0));
     assert!(!has_rules(&a) && !Path::new(&node.path("s")).exists());
+    await_state(second.pid, 'S');
 }

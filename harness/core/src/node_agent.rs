@@ -13,13 +13,13 @@ pub enum Request {
     Renew,
     /// Kill a container's processes, and let those that are started in their place stand still.
     Hold(Container),
-    /// Let what was started in the meantime go on.
+    /// Let what was started in the meantime go on; [`Answer::NotInEffect`] when it was not held.
     Release(Container),
     /// What the processes of a container do.
     Look(Container),
     /// Put a fault into effect in the networks of pods; one with the same id is replaced, its counters go on.
     Disturb { id: String, rules: Vec<Rule> },
-    /// Take a fault away. One that is not there is no error.
+    /// Take a fault away; [`Answer::NotInEffect`] when it was not there.
     Restore { id: String },
     /// What a fault has done so far.
     Count { id: String },
@@ -86,6 +86,8 @@ pub enum PacketEffect {
 #[serde(rename_all = "kebab-case")]
 pub enum Answer {
     Done,
+    /// There was nothing to undo: it was undone before, or never done.
+    NotInEffect,
     /// Of a container's processes: how many run, and how many were made to stand still since they were started.
     #[serde(rename_all = "kebab-case")]
     Processes {

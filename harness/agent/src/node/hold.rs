@@ -66,19 +66,20 @@ impl Holds {
         }
     }
 
+    /// Whether it was held.
+    ///
     /// # Errors
-    /// A process cannot be told to go on.
-    pub fn release(&mut self, proc: &Path, container: &Container) -> Result<()> {
-        if !self.held.remove(container) {
-            return Ok(());
+    /// A process cannot be told to go on; the container stays held.
+    pub fn release(&mut self, proc: &Path, container: &Container) -> Result<bool> {
+        if !self.held.contains(container) {
+            return Ok(false);
         }
+        of(proc, container).iter().try_for_each(|one| signal(one, Signal::SIGCONT))?;
+        self.held.remove(container);
         if self.held.is_empty() {
             self.newcomers = Newcomers::default();
         }
-        let told: Result<Vec<()>> = of(proc, container).iter().map(|one| signal(one, Signal::SIGCONT)).collect();
-        // It stays written down until it goes on.
-        told?;
-        self.write_down()
+        self.write_down().map(|()| true)
     }
 
     /// How many were held.

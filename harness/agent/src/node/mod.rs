@@ -195,10 +195,10 @@ impl Node {
         match request {
             Request::Renew => {}
             Request::Hold(container) => lock(&self.holds).hold(&self.proc, container)?,
-            Request::Release(container) => lock(&self.holds).release(&self.proc, &container)?,
+            Request::Release(container) => return lock(&self.holds).release(&self.proc, &container).map(undone),
             Request::Look(container) => return Ok(hold::processes(&self.proc, &container)),
             Request::Disturb { id, rules } => lock(&self.faults).put(&self.proc, &id, rules)?,
-            Request::Restore { id } => lock(&self.faults).remove(&id)?,
+            Request::Restore { id } => return lock(&self.faults).remove(&id).map(undone),
             Request::Count { id } => return lock(&self.faults).count(&id),
             Request::Dial { pod, address, within_ms } => {
                 let to: SocketAddr = address.parse().with_context(|| format!("{address} is no address with a port"))?;
@@ -208,6 +208,10 @@ impl Node {
         }
         Ok(Answer::Done)
     }
+}
+
+fn undone(was_in_effect: bool) -> Answer {
+    if was_in_effect { Answer::Done } else { Answer::NotInEffect }
 }
 
 /// What a thread that broke has left is as good as any: undoing goes by what is seen on the node.

@@ -63,11 +63,13 @@ impl Faults {
         if failed.is_empty() { Ok(()) } else { bail!("not in effect everywhere: {}", failed.join("; ")) }
     }
 
+    /// Whether it was there.
+    ///
     /// # Errors
     /// What could not be removed; it stays known.
-    pub fn remove(&mut self, id: &str) -> Result<()> {
+    pub fn remove(&mut self, id: &str) -> Result<bool> {
         let table = self.table(id)?;
-        let Some(pods) = self.by_id.remove(id) else { return Ok(()) };
+        let Some(pods) = self.by_id.remove(id) else { return Ok(false) };
         let mut left = BTreeMap::new();
         let mut failed = Vec::new();
         for (pod, network) in pods {
@@ -77,7 +79,7 @@ impl Faults {
             }
         }
         if failed.is_empty() {
-            return Ok(());
+            return Ok(true);
         }
         self.by_id.insert(id.to_owned(), left);
         bail!("still in effect: {}", failed.join("; "))

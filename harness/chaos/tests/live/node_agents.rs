@@ -2,13 +2,16 @@
 
 use crate::support::{Outcome, check, reaches, run_pods, shown, text};
 use crate::traffic;
-use gauntlet_chaos::fault::Scene;
+use gauntlet_chaos::disturbance::Disturbance;
+use gauntlet_chaos::fault::{Fault, Scene};
 use gauntlet_chaos::hold::HoldContainer;
 use gauntlet_chaos::inject;
+use gauntlet_chaos::traffic::CutTraffic;
 use gauntlet_cluster::Provider;
 use gauntlet_cluster::images::AGENT_IMAGE;
 use gauntlet_cluster::provider::Wanted;
 use gauntlet_cluster::provider::kubeconfig::Kubeconfig;
+use gauntlet_cluster::traffic::Party;
 use gauntlet_core::Capability;
 use kube::config::Kubeconfig as File;
 
@@ -28,6 +31,7 @@ pub async fn all(scene: &Scene) -> Outcome {
     traffic::a_cut_is_proven_and_healed(&scene).await?;
     traffic::loss_is_proven_by_what_it_dropped(&scene).await?;
     a_container_is_killed_and_kept_down(&scene).await?;
+    what_was_over_before_its_time_is_not_healed(&scene, &provider).await?;
     traffic::another_process_heals_what_is_left(&scene).await?;
     scene.cluster.shutdown().await.map_err(text)
 }
@@ -36,4 +40,18 @@ async fn a_container_is_killed_and_kept_down(scene: &Scene) -> Outcome {
     let held = inject(scene, HoldContainer::new("default", "a", "c")).await.map_err(text)?;
     shown(held.effect())?;
     shown(&held.heal().await.map_err(text)?)
+}
+
+/// As when the lease ran out: the proof at the beginning says nothing of how long a fault lasted.
+async fn what_was_over_before_its_time_is_not_healed(scene: &Scene, provider: &Kubeconfig) -> Outcome {
+    let pod = |name: &str| Party::pod("default", name);
+    let cut = inject(scene, CutTraffic::between(vec![pod("a")], vec![pod("b")])).await.map_err(text)?;
+    shown(cut.effect())?;
+    let somebody = provider.find(scene.cluster.id()).await.map_err(text)?.ok_or("the cluster is not found again")?;
+    let Disturbance::Traffic { id, .. } = cut.fault().disturbance() else { return Err("no fault of traffic".into()) };
+    somebody.restore_traffic(&id).await.map_err(text)?;
+    match cut.heal().await {
+        Err(trouble) => check(trouble.message.contains("was over on"), trouble.message),
+        Ok(evidence) => Err(format!("it counts as healed: {evidence:?}").into()),
+    }
 }

@@ -133,21 +133,19 @@ impl NodeAgents {
     }
 
     /// # Errors
-    /// The node of the pod refuses.
+    /// The node of the pod refuses, or the container was released before.
     pub async fn release(&self, namespace: &str, pod: &str, container: &str) -> Result<(), Trouble> {
         let key = (namespace.to_owned(), pod.to_owned(), container.to_owned());
         let mut held = self.inner.held.lock().await;
-        let (node, target) = match held.get(&key) {
-            Some(known) => known.clone(),
-            // Held by somebody before us.
-            None => {
-                let (node, pod) = self.inner.place_of(namespace, pod).await?;
-                (node, Container { pod, container: container.to_owned() })
-            }
+        let Some((node, target)) = held.get(&key).cloned() else {
+            // Held by somebody before us, if it still is.
+            let (node, pod) = self.inner.place_of(namespace, pod).await?;
+            let target = Container { pod, container: container.to_owned() };
+            return self.inner.ask(&node, &Request::Release(target)).await.map(drop);
         };
-        self.inner.ask(&node, &Request::Release(target)).await?;
+        let answer = self.inner.ask(&node, &Request::Release(target)).await?;
         held.remove(&key);
-        Ok(())
+        was_in_effect(&node, &answer)
     }
 
     /// How many processes of a container run, and how many have stood still since they were started.
@@ -177,18 +175,19 @@ impl NodeAgents {
     }
 
     /// # Errors
-    /// A node refuses.
+    /// A node refuses, or the traffic was restored there before.
     pub async fn restore(&self, id: &str) -> Result<(), Trouble> {
         let mut standing = self.inner.standing.lock().await;
         let request = restore(id);
-        let asked = match standing.get(id) {
-            Some(known) => join_all(known.told.keys().map(|node| self.inner.ask(node, &request))).await,
-            // Put into effect by somebody before us.
-            None => self.inner.ask_all(&request).await,
+        let Some(known) = standing.get(id) else {
+            // Put into effect by somebody before us, if it still is.
+            return self.inner.ask_all(&request).await.into_iter().collect::<Result<Vec<Answer>, Trouble>>().map(drop);
         };
-        asked.into_iter().collect::<Result<Vec<Answer>, Trouble>>()?;
+        let nodes: Vec<String> = known.told.keys().cloned().collect();
+        let asked = join_all(nodes.iter().map(|node| self.inner.ask(node, &request))).await;
+        let answers = asked.into_iter().collect::<Result<Vec<Answer>, Trouble>>()?;
         standing.remove(id);
-        Ok(())
+        nodes.iter().zip(&answers).try_for_each(|(node, answer)| was_in_effect(node, answer))
     }
 
     /// # Errors
@@ -323,6 +322,16 @@ impl Inner {
 
 fn restore(id: &str) -> Request {
     Request::Restore { id: id.to_owned() }
+}
+
+/// A fault that has ended before its time has not been what its proof at the beginning says.
+fn was_in_effect(node: &str, answer: &Answer) -> Result<(), Trouble> {
+    match answer {
+        Answer::NotInEffect => Err(Trouble::harness(format!(
+            "the fault was over on {node} before it was to end: its agent had not heard of us for too long, or was started again"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 fn unexpected(node: &str, answer: &Answer) -> Trouble {
