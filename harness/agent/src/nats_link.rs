@@ -2,11 +2,22 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use async_nats::jetstream::publish::PublishAck;
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
 use async_nats::{Client, ConnectOptions, Event, ServerAddr};
 
 use crate::tls::TlsFiles;
+
+/// An acknowledgement without a sequence is none: an earlier message of the same id is on its way, and may never be stored.
+/// nats-server 2.10 answers so to whoever asks again while there is no quorum (nats-server, pull request 5827).
+///
+/// # Errors
+/// It is such a one.
+pub fn stored(ack: PublishAck) -> Result<PublishAck> {
+    ensure!(ack.sequence > 0, "an earlier message of the same id is known, but not stored");
+    Ok(ack)
+}
 
 /// Where NATS is and how to be let in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,6 +107,18 @@ fn log(event: &Event) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_acknowledgement_without_a_sequence_is_none() {
+        let ack = |text: &str| serde_json::from_str::<PublishAck>(text).unwrap();
+        for (text, is_stored) in [
+            (r#"{"stream":"S","seq":7}"#, true),
+            (r#"{"stream":"S","seq":7,"duplicate":true}"#, true),
+            (r#"{"stream":"S","seq":0,"duplicate":true}"#, false),
+        ] {
+            assert_eq!(stored(ack(text)).is_ok(), is_stored, "{text}");
+        }
+    }
 
     #[test]
     fn servers_are_a_list() {

@@ -12,7 +12,7 @@ use futures::StreamExt;
 use serde_json::json;
 
 use super::bytes;
-use crate::nats_link::NatsSettings;
+use crate::nats_link::{NatsSettings, stored};
 use crate::output;
 use crate::standin::env;
 
@@ -71,6 +71,7 @@ async fn publish(js: &jetstream::Context, stream: &str, subject: &str, round: u3
     let sent = js.publish_with_headers(subject.to_owned(), headers, payload.into()).await;
     let acknowledged = sent.with_context(|| format!("{subject} takes no message"))?.await;
     let acknowledged = acknowledged.with_context(|| format!("{subject} acknowledges no message"))?;
+    let acknowledged = stored(acknowledged)?;
     ensure!(acknowledged.stream == stream, "{subject} went to stream {}, not {stream}", acknowledged.stream);
     Ok(())
 }
@@ -123,7 +124,7 @@ pub async fn probe() -> Result<()> {
     let made = js.get_or_create_stream(settings.stream(name, "gauntlet.probe")).await;
     made.context("no stream can be made")?;
     let sent = js.publish("gauntlet.probe", "probe".into()).await.context("no message is taken")?;
-    sent.await.context("no message is acknowledged")?;
+    stored(sent.await.context("no message is acknowledged")?)?;
     js.delete_stream(name).await.context("the stream cannot be deleted")?;
     output::line(format_args!("a stream with {} replicas takes messages", settings.replicas))
 }

@@ -24,6 +24,7 @@ use tokio::time::Instant;
 use super::jobs::{Job, Jobs, State, now_ms};
 use super::metrics::Metrics;
 use super::safety::SafetyClient;
+use crate::nats_link::stored;
 
 /// How long noting a job in Redis may delay its acceptance; the scheduler notes it again.
 const REGISTER: Duration = Duration::from_millis(200);
@@ -153,19 +154,19 @@ impl Gateway {
         let body = Bytes::from(serde_json::to_vec(job).context("the job cannot be written as JSON")?);
         let until = Instant::now() + PUBLISH;
         loop {
-            let message = PublishMessage::build().payload(body.clone()).message_id(&job.id);
-            let sent = self.js.send_publish(job.topic.clone(), message).await;
-            let Err(error) = (match sent {
-                Ok(ack) => ack.await.map(drop),
-                Err(error) => Err(error),
-            }) else {
-                return Ok(());
-            };
-            if Instant::now() >= until {
-                return Err(error).context("JetStream did not acknowledge the job");
+            match self.publish_once(job, body.clone()).await {
+                Err(error) if Instant::now() >= until => {
+                    return Err(error).context("JetStream did not acknowledge the job");
+                }
+                Err(_) => tokio::time::sleep(PUBLISH_AGAIN).await,
+                Ok(()) => return Ok(()),
             }
-            tokio::time::sleep(PUBLISH_AGAIN).await;
         }
+    }
+
+    async fn publish_once(&self, job: &Job, body: Bytes) -> Result<()> {
+        let message = PublishMessage::build().payload(body).message_id(&job.id);
+        stored(self.js.send_publish(job.topic.clone(), message).await?.await?).map(drop)
     }
 }
 

@@ -12,6 +12,7 @@ use super::config::Pools;
 use super::jobs::{ENDED_SUBJECT, Ended, Job, Jobs, State};
 use super::metrics::Metrics;
 use super::safety::SafetyClient;
+use crate::nats_link::stored;
 
 /// After how long a job that could not be finished is handed out again: doubled each time, up to the latter.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -92,7 +93,7 @@ impl Worker {
         // The id makes the second telling of one end a duplicate, which JetStream drops.
         let message = PublishMessage::build().payload(body.into()).message_id(format!("{id}.ended"));
         let ack = self.js.send_publish(ENDED_SUBJECT, message).await.context("its end could not be published")?;
-        ack.await.context("JetStream did not acknowledge its end")?;
+        stored(ack.await.context("JetStream did not acknowledge its end")?)?;
         self.jobs.unlist(id).await?;
         Ok(ended)
     }

@@ -20,7 +20,7 @@ use super::nats_peers;
 use super::recorder::{Completion, Recorder};
 use super::runner::Workers;
 use crate::lifecycle;
-use crate::nats_link::NatsSettings;
+use crate::nats_link::{NatsSettings, stored};
 use crate::standin::env;
 
 pub struct NatsWorkload {
@@ -164,7 +164,10 @@ impl Publisher {
         };
         // The ack's own timeout does not cover a connection that takes no more messages.
         match tokio::time::timeout(self.workload.op_timeout * 2, acknowledged).await {
-            Ok(Ok(ack)) => Completion::ok(Reply::NatsPublish { sequence: ack.sequence, duplicate: ack.duplicate }),
+            Ok(Ok(ack)) => match stored(ack) {
+                Ok(ack) => Completion::ok(Reply::NatsPublish { sequence: ack.sequence, duplicate: ack.duplicate }),
+                Err(error) => Completion::unknown(error.to_string()),
+            },
             // "No responders": no stream took the subject, so nobody has the message.
             Ok(Err(error)) if error.kind() == PublishErrorKind::StreamNotFound => Completion::failed(error.to_string()),
             Ok(Err(error)) => Completion::unknown(error.to_string()),
