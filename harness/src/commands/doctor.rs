@@ -22,6 +22,9 @@ pub async fn doctor(arguments: &SystemArgs) -> Result<ExitCode, Trouble> {
             }
         }
     }
+    for release in host::programs::outdated(&contract).await {
+        say(format!("note     {:14} older than {}, which `gauntlet run` installs", release.program, release.version));
+    }
     match render::find_renderer().await {
         Ok(renderer) => say(format!("ok       {:14} {renderer}", "renderer")),
         Err(why) => say(format!("note     {:14} {why}: bundled systems come rendered, others need one", "renderer")),

@@ -21,7 +21,8 @@ const MARK: &str = "# made by gauntlet while it installs packages";
 pub async fn install(packages: &[&str]) -> Result<(), Trouble> {
     let _policy = Policy::set(Path::new(POLICY))?;
     apt_get(&["update"]).await?;
-    let options = ["install", "--yes", "--no-install-recommends"];
+    // Another run may be installing: it is waited for (seconds).
+    let options = ["install", "--yes", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=300"];
     apt_get(&options.iter().chain(packages).copied().collect::<Vec<_>>()).await
 }
 

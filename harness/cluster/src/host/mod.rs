@@ -2,15 +2,22 @@
 
 pub mod apt;
 pub mod programs;
+pub mod pypi;
 
 use gauntlet_core::{Contract, Trouble};
 use programs::Program;
+use pypi::Release;
 
 /// Makes sure that the programs for a system are there, installing what is missing unless that is forbidden.
 ///
 /// # Errors
 /// Something is missing and may not or cannot be installed; the exact command is named.
 pub async fn ensure(contract: &Contract, no_install: bool) -> Result<(), Trouble> {
+    if !no_install && nix::unistd::geteuid().is_root() {
+        for release in programs::outdated(contract).await {
+            renew(&release).await;
+        }
+    }
     let missing = programs::missing(contract);
     if missing.is_empty() {
         return Ok(());
@@ -21,6 +28,15 @@ pub async fn ensure(contract: &Contract, no_install: bool) -> Result<(), Trouble
     let packages = programs::packages(&missing);
     eprintln!("{}: installing {} (--no-install forbids it)", lack(&missing), packages.join(", "));
     apt::install(&packages).await.map_err(|trouble| trouble.hint(command(&missing)))
+}
+
+/// A machine without a network does with the release that the distribution has: the report says which one ran.
+async fn renew(release: &Release) {
+    let Release { program, version, project, .. } = release;
+    eprintln!("this machine lacks {program} {version}: installing {project} from PyPI (--no-install forbids it)");
+    if let Err(trouble) = pypi::install(release).await {
+        eprintln!("{trouble}\nthe distribution's release of {program} takes its place");
+    }
 }
 
 fn lack(missing: &[Program]) -> String {
@@ -49,8 +65,7 @@ fn refusal(missing: &[Program], no_install: bool, is_root: bool) -> Option<Troub
 mod tests {
     use super::*;
 
-    const MISSING: [Program; 2] =
-        [Program { name: "redis-cli", package: "redis-tools" }, Program { name: "runc", package: "runc" }];
+    const MISSING: [Program; 2] = [Program::new("redis-cli", "redis-tools"), Program::new("runc", "runc")];
 
     #[test]
     fn without_leave_to_install_the_exact_command_is_named() {

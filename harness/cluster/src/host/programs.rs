@@ -1,5 +1,6 @@
-//! Which programs a system needs on this machine, and which package of the distribution has each.
+//! Which programs a system needs on this machine, and which package has each.
 
+use super::pypi::{self, Release};
 use gauntlet_core::Contract;
 use gauntlet_core::contract::store::StoreKind;
 use std::collections::BTreeMap;
@@ -10,15 +11,22 @@ use std::path::PathBuf;
 pub struct Program {
     pub name: &'static str,
     pub package: &'static str,
+    /// The release that is wanted, where the package's is too old.
+    pub newer: Option<Release>,
+}
+
+impl Program {
+    pub const fn new(name: &'static str, package: &'static str) -> Self {
+        Self { name, package, newer: None }
+    }
 }
 
 /// What every embedded cluster needs.
-const CLUSTER: [Program; 2] = [Program { name: "runc", package: "runc" }, Program { name: "nft", package: "nftables" }];
+const CLUSTER: [Program; 2] = [Program::new("runc", "runc"), Program::new("nft", "nftables")];
 
-const REDIS: [Program; 2] =
-    [Program { name: "redis-server", package: "redis-server" }, Program { name: "redis-cli", package: "redis-tools" }];
+const REDIS: [Program; 2] = [Program::new("redis-server", "redis-server"), Program::new("redis-cli", "redis-tools")];
 
-const NATS: [Program; 1] = [Program { name: "nats-server", package: "nats-server" }];
+const NATS: [Program; 1] = [Program { newer: Some(pypi::NATS_SERVER), ..Program::new("nats-server", "nats-server") }];
 
 /// Everything that running the system on an embedded cluster needs.
 pub fn needed(contract: &Contract) -> Vec<Program> {
@@ -34,6 +42,18 @@ pub fn needed(contract: &Contract) -> Vec<Program> {
 
 pub fn missing(contract: &Contract) -> Vec<Program> {
     needed(contract).into_iter().filter(|program| find(program.name).is_none()).collect()
+}
+
+/// Releases that are wanted and not there: the program is absent, or older.
+pub async fn outdated(contract: &Contract) -> Vec<Release> {
+    let mut outdated = Vec::new();
+    for release in needed(contract).into_iter().filter_map(|program| program.newer) {
+        let said = version(release.program).await.unwrap_or_default();
+        if !release.is_met_by(&said) {
+            outdated.push(release);
+        }
+    }
+    outdated
 }
 
 /// Their packages, each once.
@@ -52,14 +72,18 @@ pub fn find(name: &str) -> Option<PathBuf> {
 pub async fn versions(contract: &Contract) -> BTreeMap<String, String> {
     let mut versions = BTreeMap::from([("gauntlet".to_owned(), env!("CARGO_PKG_VERSION").to_owned())]);
     for program in needed(contract) {
-        let Some(path) = find(program.name) else { continue };
-        let output = tokio::process::Command::new(path).arg("--version").kill_on_drop(true).output().await;
-        let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
-        if let Some(line) = text.lines().next() {
-            versions.insert(program.name.to_owned(), line.trim().to_owned());
+        if let Some(said) = version(program.name).await {
+            versions.insert(program.name.to_owned(), said);
         }
     }
     versions
+}
+
+/// The first line of what a program says of its version; nothing of one that is not there.
+pub async fn version(name: &str) -> Option<String> {
+    let output = tokio::process::Command::new(find(name)?).arg("--version").kill_on_drop(true).output().await.ok()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    text.lines().next().map(|line| line.trim().to_owned())
 }
 
 #[cfg(test)]

@@ -267,7 +267,7 @@ async fn commands_that_cannot_start_say_why_and_abandoned_ones_end() {
 
 /// A server's container with a volume of its own at `/data`; nothing where the host lacks the program.
 fn server(directory: &Path, program: &str, arguments: &[&str]) -> Option<ContainerConfig> {
-    if !Path::new("/usr/bin").join(program).exists() && !Path::new("/usr/sbin").join(program).exists() {
+    if !["/usr/local/bin", "/usr/bin", "/usr/sbin"].iter().any(|folder| Path::new(folder).join(program).exists()) {
         eprintln!("skipped: {program} is not installed");
         return None;
     }

