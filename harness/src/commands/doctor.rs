@@ -13,7 +13,8 @@ use scenarios::systems;
 pub async fn doctor(arguments: &SystemArgs) -> Result<ExitCode, Trouble> {
     let contract = systems::load(&arguments.system)?.contract;
     let mut lacking = false;
-    for program in host::programs::needed(&contract) {
+    let needed = host::programs::needed(&contract);
+    for program in &needed {
         match host::programs::find(program.name) {
             Some(path) => say(format!("ok       {:14} {}", program.name, path.display())),
             None => {
@@ -22,7 +23,7 @@ pub async fn doctor(arguments: &SystemArgs) -> Result<ExitCode, Trouble> {
             }
         }
     }
-    for release in host::programs::outdated(&contract).await {
+    for release in host::programs::outdated(&needed).await {
         say(format!("note     {:14} older than {}, which `gauntlet run` installs", release.program, release.version));
     }
     match render::find_renderer().await {

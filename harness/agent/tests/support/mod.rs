@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "every test file uses a part of it")]
 
 pub mod agent;
+pub mod contained;
 pub mod nats;
 pub mod redis;
 
@@ -11,15 +12,20 @@ use std::fs::File;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use gauntlet_cluster::host::{self, programs, programs::Program};
 use nix::sys::signal::Signal;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use tempfile::TempDir;
 
-/// Whether the programs are installed. Says so where they are not, and fails where `GAUNTLET_REQUIRE_HOST` is set.
+/// Whether the programs are installed, after installing what a run would install. Says so where they are not, and fails
+/// where `GAUNTLET_REQUIRE_HOST` is set.
 pub fn have(programs: &[&str]) -> bool {
+    static INSTALLED: Once = Once::new();
+    INSTALLED.call_once(install);
     let paths = std::env::var_os("PATH").unwrap_or_default();
     let missing: Vec<_> = programs
         .iter()
@@ -27,9 +33,21 @@ pub fn have(programs: &[&str]) -> bool {
         .collect();
     assert!(missing.is_empty() || std::env::var_os("GAUNTLET_REQUIRE_HOST").is_none(), "not installed: {missing:?}");
     if !missing.is_empty() {
-        eprintln!("not tested here: {missing:?} are not installed");
+        eprintln!("SKIPPED: {missing:?} are not installed");
     }
     missing.is_empty()
+}
+
+/// On a thread of its own: the test may be within a runtime.
+fn install() {
+    let stores: Vec<Program> = programs::REDIS.into_iter().chain(programs::NATS).collect();
+    let installing = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(host::ensure_programs(&stores, false))
+    });
+    if let Err(trouble) = installing.join().unwrap() {
+        eprintln!("{trouble}");
+    }
 }
 
 /// The ports that tests hand out: below those that the kernel gives to outgoing connections (32768 and up by default), one of

@@ -13,12 +13,20 @@ use pypi::Release;
 /// # Errors
 /// Something is missing and may not or cannot be installed; the exact command is named.
 pub async fn ensure(contract: &Contract, no_install: bool) -> Result<(), Trouble> {
+    ensure_programs(&programs::needed(contract), no_install).await
+}
+
+/// The same for programs that are known already.
+///
+/// # Errors
+/// As [`ensure`].
+pub async fn ensure_programs(needed: &[Program], no_install: bool) -> Result<(), Trouble> {
     if !no_install && nix::unistd::geteuid().is_root() {
-        for release in programs::outdated(contract).await {
+        for release in programs::outdated(needed).await {
             renew(&release).await;
         }
     }
-    let missing = programs::missing(contract);
+    let missing = programs::missing(needed);
     if missing.is_empty() {
         return Ok(());
     }

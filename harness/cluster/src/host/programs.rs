@@ -24,9 +24,13 @@ impl Program {
 /// What every embedded cluster needs.
 const CLUSTER: [Program; 2] = [Program::new("runc", "runc"), Program::new("nft", "nftables")];
 
-const REDIS: [Program; 2] = [Program::new("redis-server", "redis-server"), Program::new("redis-cli", "redis-tools")];
+/// What a Redis store needs.
+pub const REDIS: [Program; 2] =
+    [Program::new("redis-server", "redis-server"), Program::new("redis-cli", "redis-tools")];
 
-const NATS: [Program; 1] = [Program { newer: Some(pypi::NATS_SERVER), ..Program::new("nats-server", "nats-server") }];
+/// What a NATS store needs.
+pub const NATS: [Program; 1] =
+    [Program { newer: Some(pypi::NATS_SERVER), ..Program::new("nats-server", "nats-server") }];
 
 /// Everything that running the system on an embedded cluster needs.
 pub fn needed(contract: &Contract) -> Vec<Program> {
@@ -40,14 +44,14 @@ pub fn needed(contract: &Contract) -> Vec<Program> {
     programs
 }
 
-pub fn missing(contract: &Contract) -> Vec<Program> {
-    needed(contract).into_iter().filter(|program| find(program.name).is_none()).collect()
+pub fn missing(needed: &[Program]) -> Vec<Program> {
+    needed.iter().copied().filter(|program| find(program.name).is_none()).collect()
 }
 
 /// Releases that are wanted and not there: the program is absent, or older.
-pub async fn outdated(contract: &Contract) -> Vec<Release> {
+pub async fn outdated(needed: &[Program]) -> Vec<Release> {
     let mut outdated = Vec::new();
-    for release in needed(contract).into_iter().filter_map(|program| program.newer) {
+    for release in needed.iter().filter_map(|program| program.newer) {
         let said = version(release.program).await.unwrap_or_default();
         if !release.is_met_by(&said) {
             outdated.push(release);
