@@ -1,10 +1,10 @@
 //! Messages with headers, and consumers that have acknowledged some of them, in streams that are there.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use async_nats::HeaderMap;
-use async_nats::jetstream::consumer::{AckPolicy, pull};
+use async_nats::jetstream::consumer::{AckPolicy, Consumer, pull};
 use async_nats::jetstream::context::GetStreamErrorKind;
 use async_nats::jetstream::stream::Stream;
 use async_nats::jetstream::{self, ErrorCode};
@@ -30,6 +30,9 @@ pub const HEADER: &str = "Gauntlet-Kept";
 pub const CONSUMER: &str = "gauntlet-kept";
 
 const ANSWERS: Duration = Duration::from_secs(10);
+
+/// Between two requests that nobody takes; who leads a consumer cannot be watched.
+const ASK_AGAIN: Duration = Duration::from_millis(100);
 
 pub async fn connect() -> Result<(NatsSettings, jetstream::Context)> {
     let settings = NatsSettings::from_env(env)?;
@@ -87,6 +90,18 @@ async fn consume(stream: &Stream) -> Result<()> {
     };
     stream.get_or_create_consumer(&format!("{CONSUMER}-fresh"), config("fresh")).await.context("it cannot be made")?;
     let consumer = stream.get_or_create_consumer(&format!("{CONSUMER}-some"), config("some")).await?;
+    let until = Instant::now() + ANSWERS;
+    let taken = loop {
+        match take(&consumer).await {
+            Err(error) if has_no_leader(&error) && Instant::now() < until => tokio::time::sleep(ASK_AGAIN).await,
+            taken => break taken?,
+        }
+    };
+    ensure!(taken == DELIVERED, "{taken} of {DELIVERED} messages came");
+    Ok(())
+}
+
+async fn take(consumer: &Consumer<pull::Config>) -> Result<usize> {
     let mut messages = consumer.fetch().max_messages(DELIVERED).expires(ANSWERS).messages().await?;
     let mut taken = 0;
     while let Some(message) = messages.next().await {
@@ -96,8 +111,13 @@ async fn consume(stream: &Stream) -> Result<()> {
         }
         taken += 1;
     }
-    ensure!(taken == DELIVERED, "{taken} of {DELIVERED} messages came");
-    Ok(())
+    Ok(taken)
+}
+
+/// A consumer that was made a moment ago takes no requests until its servers have elected who leads it: nobody responds,
+/// which the client tells by the status alone.
+fn has_no_leader(error: &anyhow::Error) -> bool {
+    error.to_string().contains("503")
 }
 
 /// Deletes streams; one that is not there is deleted.
