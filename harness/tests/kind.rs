@@ -4,6 +4,7 @@
 #[allow(dead_code)] // not every test uses all of it
 mod support;
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -70,9 +71,13 @@ impl Machine {
     }
 
     fn await_call(&self, beginning: &str) {
+        self.await_that(&format!("a call of `{beginning}`"), || self.was_told(beginning));
+    }
+
+    fn await_that(&self, what: &str, holds: impl Fn() -> bool) {
         let until = Instant::now() + SHOWS_WITHIN;
-        while !self.was_told(beginning) {
-            assert!(Instant::now() < until, "`{beginning}` was not called:\n{}", self.calls().join("\n"));
+        while !holds() {
+            assert!(Instant::now() < until, "waited for {what}; calls:\n{}", self.calls().join("\n"));
             std::thread::sleep(Duration::from_millis(50));
         }
     }
@@ -262,10 +267,12 @@ fn nodes_that_are_not_ready_hold_the_run_up_and_a_killed_run_is_cleaned_up() {
     let Some(cluster) = Elsewhere::start() else { return };
     let machine = Machine::new(&cluster.kubeconfig);
     // The cluster has fewer nodes than are asked for, though `kind create` has succeeded.
-    let mut run = machine.run_command(&["--nodes", "9"], &[]);
-    let mut run = run.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program starts");
-    machine.await_call("kind create cluster");
-    std::thread::sleep(Duration::from_secs(3));
+    let mut run = machine.run_command(&["--nodes", "9", "--verbose"], &[]);
+    let log = machine.place.path("log");
+    let mut run = run.stdout(Stdio::null()).stderr(File::create(&log).unwrap()).spawn().expect("the program starts");
+    machine.await_that("the lack of nodes is seen", || {
+        std::fs::read_to_string(&log).unwrap().contains("nodes have joined")
+    });
     assert!(!machine.was_told("kind load"), "nodes are missing, yet it went on: {:?}", machine.calls());
     run.kill().expect("the run can be killed");
     run.wait().expect("the run ends");

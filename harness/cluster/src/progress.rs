@@ -20,6 +20,19 @@ impl Progress for Quiet {
     fn note(&self, _: &str) {}
 }
 
+/// Tells the log alone, where those who call know nothing of what is awaited.
+pub struct Logged;
+
+impl Progress for Logged {
+    fn waiting(&self, what: &str, last_seen: &str, _: Duration, _: Duration) {
+        tracing::debug!("waiting for {what}: {last_seen}");
+    }
+
+    fn note(&self, text: &str) {
+        tracing::debug!("{text}");
+    }
+}
+
 /// One wait: its deadline, and what was last told of it.
 pub struct Waiting<'a> {
     what: String,

@@ -11,7 +11,7 @@ pub mod rules;
 use crate::access::Access;
 use crate::apply;
 use crate::exec::{self, Place};
-use crate::progress::Quiet;
+use crate::progress::Logged;
 use crate::ready;
 use crate::traffic::{Counters, Dialled, TrafficFault};
 use crate::view::{Snapshot, View};
@@ -86,7 +86,7 @@ impl NodeAgents {
                 if troubles.is_empty() { lacking } else { format!("{lacking}; {}", troubles.join("; ")) }
             })
         };
-        inner.view.until("the agents on the nodes to run", RUN_WITHIN, &Quiet, wanted).await?;
+        inner.view.until("the agents on the nodes to run", RUN_WITHIN, &Logged, wanted).await?;
         for answer in inner.ask_all(&Request::Renew).await {
             answer?;
         }
@@ -166,7 +166,7 @@ impl NodeAgents {
     pub async fn disturb(&self, id: &str, fault: &TrafficFault) -> Result<(), Trouble> {
         let what = format!("those to be known whose traffic this is about: {fault}");
         let rules =
-            self.inner.view.until(&what, SEEN_WITHIN, &Quiet, |snapshot| rules::by_node(fault, snapshot)).await?;
+            self.inner.view.until(&what, SEEN_WITHIN, &Logged, |snapshot| rules::by_node(fault, snapshot)).await?;
         let mut standing = self.inner.standing.lock().await;
         let told = standing.remove(id).map(|before| before.told).unwrap_or_default();
         let result = self.inner.tell(id, &told, &rules).await;
@@ -230,7 +230,7 @@ impl Inner {
             let node = pod.spec.as_ref().and_then(|spec| spec.node_name.clone());
             node.zip(pod.uid()).ok_or_else(|| "it is on none".to_owned())
         };
-        self.view.until(&what, SEEN_WITHIN, &Quiet, on_a_node).await
+        self.view.until(&what, SEEN_WITHIN, &Logged, on_a_node).await
     }
 
     async fn ask_all(&self, request: &Request) -> Vec<Result<Answer, Trouble>> {

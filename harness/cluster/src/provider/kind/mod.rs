@@ -19,7 +19,7 @@ use super::{Cluster, Provider, Wanted, run_of};
 use crate::access::Access;
 use crate::images;
 use crate::node_agent::NodeAgents;
-use crate::progress::Quiet;
+use crate::progress::Logged;
 use crate::view::View;
 use async_trait::async_trait;
 use command::Call;
@@ -117,7 +117,7 @@ impl Kind {
         // kind's own wait ends well when its time is over, and looks at the control plane only.
         let what = format!("the nodes of {name}");
         let ready = |snapshot: &crate::view::Snapshot| nodes::all_ready(&snapshot.nodes, node_count);
-        View::of(&access).until(&what, self.ready_within, &Quiet, ready).await?;
+        View::of(&access).until(&what, self.ready_within, &Logged, ready).await?;
         let onto = load::Nodes { programs, cluster: &name };
         for archive in &self.archives {
             onto.load_archive(archive).await?;
