@@ -21,6 +21,7 @@ fn observations(failover: f64) -> Observations {
         faults: vec![FaultEvidence { fault: "kill".into(), took_effect: shown(), healed: shown(), control: shown() }],
         checks: vec![check],
         figures: vec![Figure { name: "failover time".into(), value: failover, unit: "s".into(), limit: Some(60.0) }],
+        ..Observations::default()
     }
 }
 

@@ -106,7 +106,8 @@ fn events(answers: &[Answer]) -> String {
         detail: "everything is ready".into(),
     };
     let fault = FaultEvidence { fault: "kill".into(), took_effect: shown(), healed: shown(), control };
-    let observations = Observations { faults: vec![fault], checks: checks.chain([steady]).collect(), figures: vec![] };
+    let observations =
+        Observations { faults: vec![fault], checks: checks.chain([steady]).collect(), ..Observations::default() };
     let verdict = observations.judge();
     assert_eq!(verdict.word(), "passed", "{verdict:?}");
     let header = RunHeader {

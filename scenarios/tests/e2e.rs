@@ -10,7 +10,7 @@ use gauntlet_cluster::{Provider, host};
 use gauntlet_core::digest::Expected;
 use gauntlet_core::event::{Consumer, Event, Record};
 use gauntlet_core::trouble::OrTrouble;
-use gauntlet_core::{RunId, Seed, Trouble, Verdict};
+use gauntlet_core::{Capability, RunId, Seed, Trouble, Verdict};
 use gauntlet_engine::evidence::Wanted as Evidence;
 use gauntlet_engine::folder::Folder;
 use gauntlet_engine::kept::Keep;
@@ -89,6 +89,10 @@ fn trials() -> Vec<Trial> {
             }
             let provider = ineffective::Ineffective::default();
             trials.push(trial(&system, scenario, None, provider, "inconclusive"));
+            if name == "network.matrix" {
+                let provider = ineffective::Ineffective::without(Capability::EnforcePolicies);
+                trials.push(trial(&system, scenario, None, provider, "skipped"));
+            }
         }
     }
     trials
@@ -105,6 +109,7 @@ fn trial(
     let what = match (&mutant, expected) {
         (Some((mutant, _)), _) => format!("fails_on::{mutant}"),
         (None, "passed") => "passes".to_owned(),
+        (None, "skipped") => "is_skipped_where_only_a_try_tells_that_the_fault_is_ineffective".to_owned(),
         (None, _) => "is_inconclusive_when_the_fault_is_ineffective".to_owned(),
     };
     let system = system.to_owned();

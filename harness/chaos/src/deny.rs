@@ -14,7 +14,9 @@ use kube::Api;
 use kube::api::PostParams;
 use serde_json::json;
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// How long enforcement may take to follow a policy.
 const FOLLOWS_WITHIN: Duration = Duration::from_secs(30);
@@ -47,29 +49,67 @@ impl Canary {
 
     /// Asks until the answer is as wanted, and says so.
     pub async fn until(&self, scene: &Scene, what: &str, wanted: fn(Seen) -> bool) -> Evidence {
-        let deadline = tokio::time::Instant::now() + FOLLOWS_WITHIN;
+        self.last(scene, what, wanted).await.0
+    }
+
+    /// The same, and the last try.
+    async fn last(&self, scene: &Scene, what: &str, wanted: fn(Seen) -> bool) -> (Evidence, Try) {
+        let deadline = Instant::now() + FOLLOWS_WITHIN;
         loop {
+            let began = Instant::now();
             let seen = match self.ask(scene).await {
                 Ok(seen) => seen,
-                Err(trouble) => return Evidence::Missing(trouble.message),
+                Err(trouble) => return (Evidence::Missing(trouble.message), Try { began, seen: None }),
             };
             let said = format!("{} → {}: {seen} {what}", self.pod, self.target);
+            let last = Try { began, seen: Some(seen) };
             if wanted(seen) {
-                return Evidence::Shown(said);
+                return (Evidence::Shown(said), last);
             }
-            if tokio::time::Instant::now() >= deadline {
-                return Evidence::Missing(said);
+            if Instant::now() >= deadline {
+                return (Evidence::Missing(said), last);
             }
             tokio::time::sleep(ASK_EVERY).await;
         }
     }
 }
 
+/// When the canary asked, and what it saw; nothing where it could not ask.
+#[derive(Debug, Clone, Copy)]
+struct Try {
+    began: Instant,
+    seen: Option<Seen>,
+}
+
 /// A policy that lets nobody reach the pods with some labels.
 pub struct DenyIngress {
-    pub policy: String,
-    pub labels: BTreeMap<String, String>,
-    pub canary: Canary,
+    policy: String,
+    labels: BTreeMap<String, String>,
+    canary: Canary,
+    made: Option<Instant>,
+    last: OnceLock<Try>,
+}
+
+impl DenyIngress {
+    pub fn new(policy: &str, labels: BTreeMap<String, String>, canary: Canary) -> Self {
+        Self { policy: policy.to_owned(), labels, canary, made: None, last: OnceLock::new() }
+    }
+
+    /// From the answer of the API server to the beginning of the first try that was denied: enforcement took no longer.
+    /// Not known to less than the time between two tries.
+    pub fn enforced_after(&self) -> Option<Duration> {
+        let denied = self.last.get().filter(|last| last.seen.is_some_and(is_denied))?;
+        Some(denied.began.duration_since(self.made?))
+    }
+
+    /// Whether the pods were still reached when there was no more time to wait.
+    pub fn is_ignored(&self) -> bool {
+        self.last.get().is_some_and(|last| last.seen == Some(Seen::Open))
+    }
+}
+
+fn is_denied(seen: Seen) -> bool {
+    matches!(seen, Seen::Timeout | Seen::Refused)
 }
 
 #[async_trait]
@@ -86,13 +126,14 @@ impl Fault for DenyIngress {
         });
         let policy = serde_json::from_value(policy).map_err(|error| Trouble::harness(error.to_string()))?;
         let created = api.create(&PostParams::default(), &policy).await;
+        self.made = Some(Instant::now());
         created.map(drop).map_err(|error| Trouble::harness(said(&error)))
     }
 
     async fn took_effect(&self, scene: &Scene) -> Evidence {
-        self.canary
-            .until(scene, "under a policy that denies it", |seen| matches!(seen, Seen::Timeout | Seen::Refused))
-            .await
+        let (evidence, last) = self.canary.last(scene, "under a policy that denies it", is_denied).await;
+        let _ = self.last.set(last);
+        evidence
     }
 
     async fn is_healed(&self, scene: &Scene) -> Evidence {

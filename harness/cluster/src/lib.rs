@@ -15,6 +15,7 @@
 //! - [`nodes`]: cordon, evict, drain
 //! - [`traffic`]: faults of the traffic between some parties
 //! - [`jobs`], [`volumes`], [`claims`]: jobs by hand; claims and replicas of StatefulSets; what lies on a claim
+//! - [`ranges`]: what our own containers may ask for
 //! - [`host`]: programs that this machine must have
 //! - [`evidence`]: everything a person needs to find a cause, without any secret
 
@@ -34,6 +35,7 @@ pub mod prerequisites;
 pub mod probe;
 pub mod progress;
 pub mod provider;
+pub mod ranges;
 pub mod ready;
 pub mod render;
 pub mod timeline;

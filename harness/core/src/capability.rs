@@ -13,6 +13,8 @@ pub enum Capability {
     StopNode,
     /// Cut, lose or limit the traffic between pods and nodes, and delay that between pods.
     ShapeNetwork,
+    /// Enforce NetworkPolicies. Of other clusters than those that have it, only a try tells.
+    EnforcePolicies,
     /// Cordon and drain nodes without hurting anybody but the system under test.
     DrainNodes,
 }
@@ -23,6 +25,7 @@ impl fmt::Display for Capability {
             Self::HoldContainer => "hold-container",
             Self::StopNode => "stop-node",
             Self::ShapeNetwork => "shape-network",
+            Self::EnforcePolicies => "enforce-policies",
             Self::DrainNodes => "drain-nodes",
         })
     }

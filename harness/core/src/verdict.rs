@@ -126,6 +126,9 @@ pub struct Observations {
     pub faults: Vec<FaultEvidence>,
     pub checks: Vec<Check>,
     pub figures: Vec<Figure>,
+    /// What the scenario needs of a cluster and found that this one does not have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unsuited: Option<String>,
 }
 
 /// Proof that a verdict went through [`Observations::judge`]; it cannot be made in any other way, except by reading the
@@ -199,6 +202,10 @@ fn describe(check: &Check) -> String {
 impl Observations {
     /// The verdict that follows, and nothing but what follows.
     pub fn judge(&self) -> Verdict {
+        let broken: Vec<Check> = self.with_outcome(Outcome::Broken).cloned().collect();
+        if let (Some(reason), true) = (&self.unsuited, broken.is_empty()) {
+            return Verdict::Skipped { reason: reason.clone() };
+        }
         let mut reasons: Vec<String> = self.faults.iter().flat_map(FaultEvidence::gaps).collect();
         if self.faults.is_empty() {
             reasons.push("no fault was injected, so nothing was tried".to_owned());
@@ -209,7 +216,6 @@ impl Observations {
         } else if confirmed == 0 {
             reasons.push("every promise that was checked is a guess that nobody has confirmed".to_owned());
         }
-        let broken: Vec<Check> = self.with_outcome(Outcome::Broken).cloned().collect();
         if reasons.is_empty() && !broken.is_empty() {
             return Verdict::Failed { broken };
         }
@@ -244,7 +250,7 @@ mod tests {
 
     fn judged(faults: Vec<FaultEvidence>, outcomes: &[Outcome]) -> &'static str {
         let checks = outcomes.iter().copied().map(check).collect();
-        Observations { faults, checks, figures: vec![] }.judge().word()
+        Observations { faults, checks, ..Observations::default() }.judge().word()
     }
 
     #[test]
@@ -275,6 +281,21 @@ mod tests {
     }
 
     #[test]
+    fn on_a_cluster_that_is_unsuited_it_is_skipped_unless_something_was_broken() {
+        for (outcomes, word) in [
+            (&[][..], "skipped"),
+            (&[Outcome::Held], "skipped"),
+            (&[Outcome::Unknown], "skipped"),
+            (&[Outcome::Broken], "failed"),
+        ] {
+            let checks = outcomes.iter().copied().map(check).collect();
+            let unsuited = Some("nothing enforces policies".to_owned());
+            let observations = Observations { faults: vec![proven()], checks, unsuited, ..Observations::default() };
+            assert_eq!(observations.judge().word(), word, "{outcomes:?}");
+        }
+    }
+
+    #[test]
     fn a_guess_counts_for_nothing_whatever_it_looks_like() {
         let guess = |looks| check(looks).unconfirmed();
         for looks in [Outcome::Held, Outcome::Broken, Outcome::Unknown] {
@@ -285,7 +306,7 @@ mod tests {
                 (vec![check(Outcome::Unknown)], "inconclusive"),
             ] {
                 let checks = confirmed.iter().cloned().chain([guess(looks)]).collect();
-                let verdict = Observations { faults: vec![proven()], checks, figures: vec![] }.judge();
+                let verdict = Observations { faults: vec![proven()], checks, ..Observations::default() }.judge();
                 assert_eq!(verdict.word(), word, "{confirmed:?} with a guess that looks {looks:?}");
                 if let Verdict::Passed(passed) = verdict {
                     assert_eq!(passed.held(), confirmed.len());
@@ -297,7 +318,7 @@ mod tests {
     #[test]
     fn a_run_of_guesses_says_that_nothing_is_confirmed() {
         let checks = vec![check(Outcome::Broken).unconfirmed()];
-        let verdict = Observations { faults: vec![proven()], checks, figures: vec![] }.judge();
+        let verdict = Observations { faults: vec![proven()], checks, ..Observations::default() }.judge();
         assert_eq!(verdict.reasons(), ["every promise that was checked is a guess that nobody has confirmed"]);
     }
 
@@ -311,7 +332,7 @@ mod tests {
         let observations = Observations {
             faults: vec![FaultEvidence::new("kill")],
             checks: vec![check(Outcome::Broken)],
-            figures: vec![],
+            ..Observations::default()
         };
         let reasons = observations.judge().reasons();
         assert_eq!(reasons.len(), 4, "{reasons:?}");

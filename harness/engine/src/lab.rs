@@ -109,6 +109,12 @@ impl Lab {
         self.observe(|observations| observations.checks.push(check));
     }
 
+    /// Records that this cluster lacks what the scenario needs, as only a try could tell: it is skipped.
+    pub fn unsuited(&self, reason: &str) {
+        self.note(reason);
+        self.observe(|observations| observations.unsuited = Some(reason.to_owned()));
+    }
+
     pub fn figure(&self, name: &str, value: f64, unit: &str, limit: Option<f64>) {
         let figure = Figure { name: name.to_owned(), value, unit: unit.to_owned(), limit };
         self.emitter.emit(Event::Measured { scenario: self.name.clone(), figure: figure.clone() });
@@ -217,6 +223,10 @@ pub struct Ongoing<F: Fault> {
 impl<F: Fault> Ongoing<F> {
     pub fn took_effect(&self) -> bool {
         matches!(self.injected.effect(), Evidence::Shown(_))
+    }
+
+    pub fn fault(&self) -> &F {
+        self.injected.fault()
     }
 }
 

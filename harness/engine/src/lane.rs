@@ -159,7 +159,7 @@ async fn run_on(shared: &Shared, planned: &Planned, mut deployed: Deployed) -> O
     drop(recorder);
     let observations = lab.observations.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let verdict = verdict(result, &unhealed, &observations);
-    let clean = matches!(verdict, Verdict::Passed(_));
+    let clean = matches!(verdict, Verdict::Passed(_) | Verdict::Skipped { .. });
     let evidence = if (clean && !shared.evidence.all) || shared.interrupted.is_cancelled() {
         None
     } else {

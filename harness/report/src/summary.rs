@@ -218,6 +218,7 @@ pub(crate) mod tests {
                 detail: "after 9.1 s, allowed are 12 s <&> \u{1b}[31m".into(),
             }],
             figures: vec![Figure { name: "failover time".into(), value: 9.1, unit: "s".into(), limit: Some(12.0) }],
+            ..Observations::default()
         }
     }
 

@@ -5,10 +5,11 @@
 use super::judge::{self, Enforcement, Flanks, Probed};
 use super::members::{Member, Members};
 use super::parties::{self, NAMESPACE};
-use super::plan::{OWN_PORT, Plan, Planned, What, Who};
+use super::plan::{OWN_PORT, Plan, Planned};
 use super::policies::Policies;
+use super::questions::Questions;
 use super::rounds::{self, Round, Wanted};
-use super::targets::{self, Resolved};
+use super::targets;
 use crate::workload::fleet;
 use async_trait::async_trait;
 use gauntlet_chaos::deny::{Canary, DenyIngress};
@@ -20,7 +21,7 @@ use gauntlet_core::matrix::{Cell, Matrix, Seen};
 use gauntlet_core::scenario::ClusterNeed;
 use gauntlet_core::span::Span;
 use gauntlet_core::trouble::OrTrouble;
-use gauntlet_core::{Info, Outcome, Trouble};
+use gauntlet_core::{Capability, Info, Outcome, Trouble};
 use gauntlet_engine::{Lab, Scenario};
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
@@ -81,7 +82,8 @@ impl Scenario for NetworkMatrix {
             lab.note(format!("no prober for {who:?}: {why}"));
         }
         let resolved = targets::resolve(lab, &plan, &members).await?;
-        let judged = Trial { lab, network, plan: &plan, members: &members, resolved: &resolved }.run().await;
+        let questions = Questions { network, plan: &plan, members: &members, resolved: &resolved };
+        let judged = Trial { lab, questions }.run().await;
         let removed = members.remove(lab).await;
         judged.and(removed)
     }
@@ -90,10 +92,7 @@ impl Scenario for NetworkMatrix {
 /// A matrix under way.
 struct Trial<'a> {
     lab: &'a Lab,
-    network: &'a Network,
-    plan: &'a Plan,
-    members: &'a Members,
-    resolved: &'a [Resolved],
+    questions: Questions<'a>,
 }
 
 impl Trial<'_> {
@@ -101,16 +100,22 @@ impl Trial<'_> {
         let lab = self.lab;
         let canary = self.canary()?;
         let control = canary.until(lab.scene(), "before any policy", |seen| seen == Seen::Open).await;
-        let controls = self.controls();
+        let controls = self.questions.controls();
         let before = self.ask("before", &controls, PATIENCE).await;
 
         lab.phase(Phase::Inject);
         let labels = parties::canary_labels();
-        let fault = DenyIngress { policy: "gauntlet-canary".to_owned(), labels, canary: canary.clone() };
-        let fault = lab.inject(fault, control).await?;
+        let fault = lab.inject(DenyIngress::new("gauntlet-canary", labels, canary.clone()), control).await?;
         if !fault.took_effect() {
+            let is_ignored = fault.fault().is_ignored();
             lab.heal(fault).await?;
+            if is_ignored && !lab.cluster().capabilities().contains(&Capability::EnforcePolicies) {
+                lab.unsuited("this cluster's network enforces no policies: pods are reached under one that denies it");
+            }
             return Ok(());
+        }
+        if let Some(after) = fault.fault().enforced_after() {
+            lab.figure("time to enforcement", after.as_secs_f64(), "s", None);
         }
         let enforcement = match canary.ask(lab.scene()).await? {
             Seen::Refused => Enforcement::Rejects,
@@ -119,10 +124,10 @@ impl Trial<'_> {
 
         lab.phase(Phase::Observe);
         let started = Instant::now();
-        let mut sweep = self.ask("sweep", &self.everything(), PATIENCE).await;
+        let mut sweep = self.ask("sweep", &self.questions.everything(), PATIENCE).await;
         lab.figure("matrix", sweep.seen.len() as f64, "probes", None);
         lab.figure("sweep", started.elapsed().as_secs_f64(), "s", None);
-        let again = self.ask("again", &self.worth_asking_again(&sweep), SECOND_PATIENCE).await;
+        let again = self.ask("again", &self.questions.worth_asking_again(&sweep), SECOND_PATIENCE).await;
         sweep.seen.extend(again.seen);
         let policies = self.policies().await?;
 
@@ -131,12 +136,17 @@ impl Trial<'_> {
         let after = self.ask("after", &controls, PATIENCE).await;
 
         lab.phase(Phase::Judge);
-        let flanks = self.flanks(&before, &after);
-        let cells =
-            self.plan.cells.iter().map(|cell| self.judge(cell, &sweep, &flanks, enforcement, &policies)).collect();
+        let flanks = self.questions.flanks(&before, &after);
+        let cells = self
+            .questions
+            .plan
+            .cells
+            .iter()
+            .map(|cell| self.judge(cell, &sweep, &flanks, enforcement, &policies))
+            .collect();
         let matrix = Matrix { cells };
         self.check(&matrix);
-        let guessed = lab.is_guessed(self.network.promise.as_str());
+        let guessed = lab.is_guessed(self.questions.network.promise.as_str());
         lab.matrix(if guessed { matrix.unconfirmed() } else { matrix });
         Ok(())
     }
@@ -153,7 +163,8 @@ impl Trial<'_> {
 
     fn canary(&self) -> Result<Canary, Trouble> {
         let [asks, answers] = parties::CANARIES;
-        let answers = self.members.named(answers).ok_or_else(|| Trouble::harness("the canary does not run"))?;
+        let answers =
+            self.questions.members.named(answers).ok_or_else(|| Trouble::harness("the canary does not run"))?;
         Ok(Canary {
             namespace: NAMESPACE.to_owned(),
             pod: asks.to_owned(),
@@ -163,102 +174,11 @@ impl Trial<'_> {
     }
 
     async fn ask(&self, what: &str, wanted: &Wanted, patience: Duration) -> Round {
-        let round = rounds::ask(self.lab.access(), &self.members.all, wanted, patience).await;
+        let round = rounds::ask(self.lab.access(), &self.questions.members.all, wanted, patience).await;
         for trouble in &round.troubles {
             self.lab.note(format!("{what}: {trouble}"));
         }
         round
-    }
-
-    /// Every probe of a cell: who asks, and what.
-    fn probes(&self, cell: &Planned) -> Vec<(usize, &Member, Target, Option<usize>)> {
-        let resolved = &self.resolved[cell.destination];
-        let mut probes = Vec::new();
-        for (prober, member) in self.members.probers(&self.plan.sources[cell.source].who) {
-            for way in targets::ways_from(resolved, prober, member, cell.port) {
-                probes.push((prober, member, targets::target(way, cell.port, cell.protocol), way.pod));
-            }
-        }
-        probes
-    }
-
-    fn everything(&self) -> Wanted {
-        let mut wanted = Wanted::new();
-        for (prober, _, target, _) in self.plan.cells.iter().flat_map(|cell| self.probes(cell)) {
-            wanted.entry(prober).or_default().insert(target);
-        }
-        wanted
-    }
-
-    /// Those who may reach a target; every pod itself; and for what is no restricted pod, somebody without any policy.
-    fn controls(&self) -> Wanted {
-        let mut wanted = Wanted::new();
-        for cell in self.plan.cells.iter().filter(|cell| matches!(cell.expected, Expected::Allowed(_))) {
-            for (prober, _, target, _) in self.probes(cell) {
-                wanted.entry(prober).or_default().insert(target);
-            }
-        }
-        for (place, destination) in self.plan.destinations.iter().enumerate() {
-            let resolved = &self.resolved[place];
-            let witnessed = match &destination.what {
-                What::Pods(_) => false,
-                What::Service { workload, .. } => !self.network.restricts_ingress(workload),
-                What::Dns | What::ApiServer | What::Nodes | What::Outside(_) => true,
-            };
-            for (port, protocol) in destination.ports.iter().copied() {
-                for way in &resolved.ways {
-                    if let Some(pod) = way.pod.filter(|pod| self.members.asks(*pod)) {
-                        wanted.entry(pod).or_default().insert(targets::target(way, port, protocol));
-                    }
-                    if witnessed {
-                        for (witness, _) in self.members.probers(&Who::Foreign) {
-                            wanted.entry(witness).or_default().insert(targets::target(way, port, protocol));
-                        }
-                    }
-                }
-            }
-        }
-        wanted
-    }
-
-    /// What is asked once more, with more patience: silence where an answer was due, and names that were not resolved.
-    fn worth_asking_again(&self, sweep: &Round) -> Wanted {
-        let mut wanted = Wanted::new();
-        for cell in &self.plan.cells {
-            let again = match cell.expected {
-                Expected::Allowed(_) => [Seen::Timeout, Seen::Unresolved].as_slice(),
-                Expected::Denied(_) => &[Seen::Unresolved],
-                Expected::Open(_) => &[],
-            };
-            for (prober, _, target, _) in self.probes(cell) {
-                if again.contains(&sweep.of(prober, &target)) {
-                    wanted.entry(prober).or_default().insert(target);
-                }
-            }
-        }
-        wanted
-    }
-
-    /// How every target answered somebody who may reach it, before and after.
-    fn flanks(&self, before: &Round, after: &Round) -> BTreeMap<Target, Flanks> {
-        let (before, after) = (answered(before), answered(after));
-        let mut flanks: BTreeMap<Target, Flanks> = BTreeMap::new();
-        for (place, destination) in self.plan.destinations.iter().enumerate() {
-            let resolved = &self.resolved[place];
-            for (port, protocol) in destination.ports.iter().copied() {
-                let behind = resolved.behind.iter().filter_map(|pod| self.members.all.get(*pod));
-                let behind: Vec<Target> = behind.map(|member| Target::new(&member.address, port, protocol)).collect();
-                for way in &resolved.ways {
-                    let target = targets::target(way, port, protocol);
-                    // A Service answers as the pods behind it do, where nobody may use it.
-                    let of = |round: &BTreeMap<Target, Seen>| {
-                        std::iter::once(&target).chain(&behind).find_map(|target| round.get(target).copied())
-                    };
-                    flanks.insert(target.clone(), Flanks { before: of(&before), after: of(&after) });
-                }
-            }
-        }
-        flanks
     }
 
     fn judge(
@@ -270,8 +190,9 @@ impl Trial<'_> {
         policies: &Policies,
     ) -> Cell {
         let none = Flanks { before: None, after: None };
-        let (source, destination) = (&self.plan.sources[cell.source], &self.plan.destinations[cell.destination]);
-        let asked = self.probes(cell);
+        let (source, destination) =
+            (&self.questions.plan.sources[cell.source], &self.questions.plan.destinations[cell.destination]);
+        let asked = self.questions.probes(cell);
         let probes: Vec<Probed> = asked
             .iter()
             .map(|(prober, member, target, _)| Probed {
@@ -280,7 +201,7 @@ impl Trial<'_> {
                 flanks: flanks.get(target).copied().unwrap_or(none),
             })
             .collect();
-        let nothing_there = self.nothing_there(cell);
+        let nothing_there = self.questions.nothing_there(cell);
         let (outcome, detail) = match nothing_there {
             Some(why) => (None, why),
             None => judge::judge(&cell.expected, &probes, enforcement),
@@ -304,31 +225,18 @@ impl Trial<'_> {
 
     /// What the policies say of one probe of a cell.
     fn explain(&self, cell: &Planned, member: &Member, reached: Option<usize>, policies: &Policies) -> Vec<String> {
-        let resolved = &self.resolved[cell.destination];
-        let reached = reached.or(resolved.behind.first().copied()).and_then(|place| self.members.all.get(place));
+        let resolved = &self.questions.resolved[cell.destination];
+        let reached =
+            reached.or(resolved.behind.first().copied()).and_then(|place| self.questions.members.all.get(place));
         let to = reached.map_or_else(|| resolved.end.clone(), Member::end);
         let port = resolved.target_ports.get(&cell.port).copied().unwrap_or(cell.port);
         policies.explain(&member.end(), &to, port, cell.protocol)
     }
 
-    /// Why a cell has nothing to probe although everybody is in place: nobody reaches for himself, and a Service need
-    /// not have every port of its pods.
-    fn nothing_there(&self, cell: &Planned) -> Option<String> {
-        let resolved = &self.resolved[cell.destination];
-        let offers = |way: &targets::Way| way.ports.as_ref().is_none_or(|ports| ports.contains(&cell.port));
-        let has_prober = self.members.probers(&self.plan.sources[cell.source].who).next().is_some();
-        let ways: Vec<&targets::Way> = resolved.ways.iter().filter(|way| offers(way)).collect();
-        if !resolved.ways.is_empty() && ways.is_empty() {
-            return Some("the Service does not offer this port".to_owned());
-        }
-        let itself = has_prober && !ways.is_empty() && self.probes(cell).is_empty();
-        itself.then(|| "the source would reach for itself".to_owned())
-    }
-
     /// One check a source.
     fn check(&self, matrix: &Matrix) {
-        let promise = self.network.promise.as_str();
-        for source in &self.plan.sources {
+        let promise = self.questions.network.promise.as_str();
+        for source in &self.questions.plan.sources {
             let row: Vec<&Cell> = matrix.cells.iter().filter(|cell| cell.from == source.name).collect();
             let (outcome, detail) = row_outcome(&row);
             if let Some(outcome) = outcome {
@@ -336,19 +244,6 @@ impl Trial<'_> {
             }
         }
     }
-}
-
-/// The best answer that each target gave in a round of controls. One that may be asked by several is known by any.
-fn answered(round: &Round) -> BTreeMap<Target, Seen> {
-    let mut answers = BTreeMap::new();
-    for ((_, target), seen) in &round.seen {
-        match seen {
-            Seen::Open => drop(answers.insert(target.clone(), Seen::Open)),
-            Seen::Refused => drop(answers.entry(target.clone()).or_insert(Seen::Refused)),
-            Seen::Timeout | Seen::Unresolved | Seen::ProbeFailed => {}
-        }
-    }
-    answers
 }
 
 /// What the cells of one source come to; nothing where all of them are left open.
@@ -422,18 +317,5 @@ mod tests {
             "db 5432/tcp: expected denied, seen open: 2 of 2 got through (ingress of the destination: db-in)"
         );
         assert_eq!(outcome(&[open]).0, None, "what is open everywhere says nothing");
-    }
-
-    #[test]
-    fn a_target_is_known_by_its_best_answer() {
-        let target = |port| Target::new("10.0.0.1", port, Protocol::Tcp);
-        let seen = [
-            ((0, target(1)), Seen::Timeout),
-            ((1, target(1)), Seen::Open),
-            ((2, target(1)), Seen::Refused),
-            ((0, target(2)), Seen::Timeout),
-        ];
-        let round = Round { seen: seen.into(), troubles: vec![] };
-        assert_eq!(answered(&round), [(target(1), Seen::Open)].into());
     }
 }

@@ -6,8 +6,8 @@ use super::parties::{self, CONTAINER, NAMESPACE, Party, Twin};
 use super::plan::{Plan, Who};
 use super::policies::{End, Subject};
 use gauntlet_cluster::access::said;
-use gauntlet_cluster::apply;
 use gauntlet_cluster::view::Snapshot;
+use gauntlet_cluster::{apply, ranges};
 use gauntlet_core::Trouble;
 use gauntlet_core::contract::network::Network;
 use gauntlet_core::contract::workload::{Workload, WorkloadKind};
@@ -100,6 +100,7 @@ impl Members {
         let mut objects: Vec<Value> =
             parties.iter().map(|party| party.pod(image)).chain(parties::canaries(image)).collect();
         objects.extend(twins.iter().map(|(twin, uid)| twin.pod(image, uid)));
+        let objects = ranges::obeyed(lab.access(), objects).await?;
         apply::apply(lab.access(), &lab.run, objects).await.map_err(|t| t.doing("cannot place pods of ours"))?;
         let own = parties.into_iter().map(|party| (party.who, party.namespace, party.name, Role::Both));
         let twins = twins.into_iter().map(|(twin, _)| (twin.who, twin.namespace, twin.name, Role::Asks));

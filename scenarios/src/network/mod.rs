@@ -3,6 +3,7 @@
 //! - [`plan`]: every source, every destination, and what the contract expects of each cell
 //! - [`parties`], [`enter`], [`members`]: pods of our own, containers in others', and putting probers in place
 //! - [`targets`], [`rounds`]: addresses, and asking from everywhere at once
+//! - [`questions`]: what is asked by whom, and who answers for whom
 //! - [`judge`]: what the probes of one cell say of the promise
 //! - [`policies`]: the NetworkPolicy objects that explain a difference
 //! - [`matrix`]: the scenario
@@ -14,6 +15,7 @@ pub mod members;
 pub mod parties;
 pub mod plan;
 pub mod policies;
+pub mod questions;
 pub mod rounds;
 pub mod targets;
 

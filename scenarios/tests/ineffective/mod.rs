@@ -16,9 +16,21 @@ use std::time::Duration;
 #[derive(Default)]
 pub struct Ineffective {
     real: Embedded,
+    /// Powers that its clusters do not claim to have.
+    without: BTreeSet<Capability>,
 }
 
-struct Unharmed(Box<dyn Cluster>, Access);
+impl Ineffective {
+    pub fn without(capability: Capability) -> Self {
+        Self { without: [capability].into(), ..Self::default() }
+    }
+}
+
+struct Unharmed {
+    real: Box<dyn Cluster>,
+    access: Access,
+    without: BTreeSet<Capability>,
+}
 
 #[async_trait]
 impl Provider for Ineffective {
@@ -33,7 +45,7 @@ impl Provider for Ineffective {
     async fn launch(&self, wanted: Wanted) -> Result<Box<dyn Cluster>, Trouble> {
         let cluster = self.real.launch(wanted).await?;
         let access = unenforced::access(cluster.access()).await?;
-        Ok(Box::new(Unharmed(cluster, access)))
+        Ok(Box::new(Unharmed { real: cluster, access, without: self.without.clone() }))
     }
 
     fn ids(&self) -> Result<Vec<String>, Trouble> {
@@ -52,15 +64,15 @@ impl Provider for Ineffective {
 #[async_trait]
 impl Cluster for Unharmed {
     fn id(&self) -> &str {
-        self.0.id()
+        self.real.id()
     }
 
     fn access(&self) -> &Access {
-        &self.1
+        &self.access
     }
 
     fn capabilities(&self) -> BTreeSet<Capability> {
-        self.0.capabilities()
+        self.real.capabilities().difference(&self.without).copied().collect()
     }
 
     fn workers(&self) -> &[String] {
@@ -68,7 +80,7 @@ impl Cluster for Unharmed {
     }
 
     fn quiet_node(&self) -> Option<&str> {
-        self.0.quiet_node()
+        self.real.quiet_node()
     }
 
     async fn hold_container(&self, _: &str, _: &str, _: &str) -> Result<(), Trouble> {
@@ -92,7 +104,7 @@ impl Cluster for Unharmed {
     }
 
     fn outside_hosts(&self) -> &[OutsideHost] {
-        self.0.outside_hosts()
+        self.real.outside_hosts()
     }
 
     async fn disturb_traffic(&self, _: &str, _: &TrafficFault) -> Result<(), Trouble> {
@@ -108,14 +120,14 @@ impl Cluster for Unharmed {
     }
 
     async fn dial(&self, namespace: &str, pod: &str, to: SocketAddr, within: Duration) -> Result<Dialled, Trouble> {
-        self.0.dial(namespace, pod, to, within).await
+        self.real.dial(namespace, pod, to, within).await
     }
 
     async fn log(&self) -> Option<String> {
-        self.0.log().await
+        self.real.log().await
     }
 
     async fn shutdown(&self) -> Result<(), Trouble> {
-        self.0.shutdown().await
+        self.real.shutdown().await
     }
 }

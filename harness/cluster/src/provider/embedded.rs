@@ -252,8 +252,8 @@ impl Cluster for Running {
     }
 
     fn capabilities(&self) -> BTreeSet<Capability> {
-        use Capability::{DrainNodes, HoldContainer, ShapeNetwork, StopNode};
-        BTreeSet::from([HoldContainer, StopNode, DrainNodes, ShapeNetwork])
+        use Capability::{DrainNodes, EnforcePolicies, HoldContainer, ShapeNetwork, StopNode};
+        BTreeSet::from([HoldContainer, StopNode, DrainNodes, ShapeNetwork, EnforcePolicies])
     }
 
     fn workers(&self) -> &[String] {

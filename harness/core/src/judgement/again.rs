@@ -152,7 +152,7 @@ mod tests {
                 ..FaultEvidence::new("kill")
             }],
             checks: checks.iter().map(|(name, outcome)| old(name, *outcome)).collect(),
-            figures: vec![],
+            ..Observations::default()
         }
     }
 

@@ -60,6 +60,9 @@ fn always(node_faults: bool) -> BTreeSet<Need> {
         need("create", "", "pods", "eviction"),
         need("get", "", "pods", "log"),
         need("list", "", "secrets", ""),
+        need("list", "", "namespaces", ""),
+        need("list", "", "limitranges", ""),
+        need("list", "networking.k8s.io", "networkpolicies", ""),
     ];
     // Drains, and the agents on the nodes.
     let nodes = [need("patch", "", "nodes", ""), need("patch", "apps", "daemonsets", "")];
