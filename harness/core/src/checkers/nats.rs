@@ -57,23 +57,24 @@ pub fn check(history: &History, stream: &str, needed: u64) -> Report {
     report
 }
 
-/// Publishes to `stream` that were begun and acknowledged while no quorum existed, according to `without_quorum`.
+/// Publishes to `stream` that were begun and acknowledged while no quorum existed, according to `without_quorum`. Whoever
+/// publishes again what he began before may rightly be told of a duplicate: it was stored while there was a quorum, and its
+/// acknowledgement was lost with the server that had it.
 pub fn acked_without_quorum(history: &History, stream: &str, without_quorum: &[Span]) -> Vec<Finding> {
-    let inside = |attempt: &Attempt| {
-        let completed = attempt.completed?;
-        let span = without_quorum
-            .iter()
-            .find(|span| span.from_us <= attempt.invoked.wall_us && completed.wall_us <= span.to_us)?;
-        Some((span, completed.wall_us))
+    let publishes = publishes(history, stream);
+    let mut begun: BTreeMap<&str, u64> = BTreeMap::new();
+    for (msg_id, attempt) in &publishes {
+        let first = begun.entry(msg_id).or_insert(attempt.invoked.wall_us);
+        *first = (*first).min(attempt.invoked.wall_us);
+    }
+    let finding = |(msg_id, attempt): &(&str, &Attempt)| {
+        let at_us = attempt.completed?.wall_us;
+        let is_within = |span: &&Span| span.from_us <= attempt.invoked.wall_us && at_us <= span.to_us;
+        let span = without_quorum.iter().find(is_within)?;
+        let tells_of_before = !is_first_copy(attempt) && begun.get(msg_id).is_some_and(|first| *first < span.from_us);
+        (attempt.is_ok() && !tells_of_before).then(|| Finding::AckedWithoutQuorum { what: message(msg_id), at_us })
     };
-    publishes(history, stream)
-        .into_iter()
-        .filter(|(_, attempt)| attempt.is_ok())
-        .filter_map(|(msg_id, attempt)| {
-            let (_, at_us) = inside(attempt)?;
-            Some(Finding::AckedWithoutQuorum { what: message(msg_id), at_us })
-        })
-        .collect()
+    publishes.iter().filter_map(finding).collect()
 }
 
 fn message(msg_id: &str) -> String {

@@ -1,7 +1,7 @@
 //! What the JetStream checker says of small histories.
 
 use super::*;
-use crate::checkers::testing::{history, message as stored_message, publish, stream};
+use crate::checkers::testing::{history, message as stored_message, publish, publish_again, stream};
 
 fn judge(attempts: Vec<Attempt>, messages: Vec<Observation>) -> Report {
     check(&history(attempts, messages, stream()), "S", 0)
@@ -79,6 +79,16 @@ fn only_a_publish_wholly_within_the_span_was_without_quorum() {
     let history = history(publishes, vec![], stream());
     let found = acked_without_quorum(&history, "S", &[Span { from_us: 10, to_us: 30 }]);
     assert_eq!(found, vec![Finding::AckedWithoutQuorum { what: "message in".into(), at_us: 25 }]);
+}
+
+#[test]
+fn a_duplicate_without_quorum_is_as_it_should_be_only_of_what_was_begun_before() {
+    for (first, found) in [(8, 0), (12, 1)] {
+        let publishes = vec![publish("a", first, Outcome::Unknown), publish_again("a", 20)];
+        let history = history(publishes, vec![], stream());
+        let findings = acked_without_quorum(&history, "S", &[Span { from_us: 10, to_us: 30 }]);
+        assert_eq!(findings.len(), found, "first published at {first}: {findings:?}");
+    }
 }
 
 #[test]

@@ -37,6 +37,12 @@ pub fn publish(msg_id: &str, begin: u64, outcome: Outcome) -> Attempt {
     attempt(op, begin, Some(begin + 5), outcome, reply)
 }
 
+/// The same, acknowledged as one that is there already.
+pub fn publish_again(msg_id: &str, begin: u64) -> Attempt {
+    let reply = Some(Reply::NatsPublish { sequence: begin, duplicate: true });
+    Attempt { reply, ..publish(msg_id, begin, Outcome::Ok) }
+}
+
 pub fn submit(name: &str, job: &str, begin: u64, outcome: Outcome) -> Attempt {
     let reply = (outcome == Outcome::Ok).then_some(Reply::JobSubmit { job: job.into() });
     attempt(Operation::JobSubmit { name: name.into() }, begin, Some(begin + 5), outcome, reply)
