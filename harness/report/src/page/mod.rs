@@ -3,15 +3,18 @@
 //! - [`story`]: events sorted by scenario
 //! - [`timeline`]: what the charts draw, as data
 //! - [`matrix`]: who may reach whom and who did, as a grid
-//! - [`view`], [`scenario`]: what the template shows, in words
+//! - [`view`], [`failures`], [`promises`], [`scenario`]: what the template shows, in words
 //! - [`assets`]: styles and scripts that the file brings along
 
 mod assets;
+mod failures;
 mod matrix;
+mod promises;
 mod scenario;
 mod story;
 mod timeline;
 mod view;
+mod words;
 
 use askama::Template as _;
 use gauntlet_core::event::{Consumer, Record};

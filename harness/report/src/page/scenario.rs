@@ -3,7 +3,8 @@
 use super::matrix::MatrixView;
 use super::story::{Run, Story};
 use super::timeline::{self, Timeline};
-use super::view::{anchor, duration, sentence};
+use super::view::{anchor, duration};
+use super::words::sentence;
 use crate::summary::ScenarioOutcome;
 use crate::table::number;
 use chrono::DateTime;

@@ -1,8 +1,11 @@
 //! What the template shows of a run as a whole: verdicts first, by promise.
 
 use super::assets;
+use super::failures::{Failure, failures};
+use super::promises::{PromiseRow, promises};
 use super::scenario::{self, FileView, Scenario};
 use super::story::Run;
+use super::words::{plural, sentence};
 use crate::baseline;
 use crate::repeats::{self, Repeated, Round};
 use crate::summary::{ScenarioOutcome, Summary};
@@ -43,31 +46,6 @@ pub struct Page {
     script: &'static str,
     uplot_style: &'static str,
     uplot_script: &'static str,
-}
-
-/// One thing that a person has to know first.
-struct Failure {
-    word: &'static str,
-    sentence: String,
-    detail: String,
-    /// What else was not so, under the same promise in the same scenario.
-    also: Vec<String>,
-    says: Option<String>,
-    reference: Option<String>,
-    tried: Option<String>,
-    anchor: Option<String>,
-    when: Option<String>,
-}
-
-struct PromiseRow {
-    id: String,
-    says: String,
-    reference: String,
-    word: &'static str,
-    mark: &'static str,
-    count: String,
-    /// Name and anchor.
-    scenarios: Vec<(String, String)>,
 }
 
 /// A scenario that ran several times.
@@ -192,12 +170,6 @@ pub fn duration(ms: u64) -> String {
     Span(Duration::from_millis(ms)).to_string()
 }
 
-/// First letter large, as sentences begin.
-pub fn sentence(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
-}
-
 fn caveats(summary: &Summary) -> Vec<String> {
     let known = summary.caveats();
     summary.unexpected().chain(known.iter().map(String::as_str)).map(sentence).collect()
@@ -207,10 +179,6 @@ fn caveats(summary: &Summary) -> Vec<String> {
 pub fn anchor(scenario: &str) -> String {
     let id = scenario.replace(|c: char| !c.is_ascii_alphanumeric() && c != '.' && c != '-', "-");
     format!("scenario-{id}")
-}
-
-fn plural(n: usize, word: &str) -> String {
-    if n == 1 { format!("1 {word}") } else { format!("{n} {word}s") }
 }
 
 fn headline(summary: &Summary) -> (&'static str, String) {
@@ -260,164 +228,8 @@ fn headline(summary: &Summary) -> (&'static str, String) {
     ("passed", format!("Every promise that was tried held: {passed}, {}.{skipped}", plural(held, "check")))
 }
 
-fn checks(outcome: &ScenarioOutcome, wanted: Outcome) -> impl Iterator<Item = &Check> {
+pub fn checks(outcome: &ScenarioOutcome, wanted: Outcome) -> impl Iterator<Item = &Check> {
     outcome.observations.checks.iter().filter(move |check| check.outcome == wanted)
-}
-
-fn failures(run: &Run) -> Vec<Failure> {
-    let broken = run.summary.outcomes.iter().filter(|o| matches!(o.verdict, Verdict::Failed { .. }));
-    let broken = broken.flat_map(|outcome| broken_promises(run, outcome));
-    let troubles = run.summary.troubles.iter().map(|trouble| Failure {
-        word: "inconclusive",
-        sentence: format!("Gauntlet could not {}", trouble.stage.title()),
-        detail: trouble.message.clone(),
-        also: vec![],
-        says: None,
-        reference: None,
-        tried: (!trouble.hints.is_empty()).then(|| trouble.hints.join("; ")),
-        anchor: None,
-        when: None,
-    });
-    let open = run.summary.outcomes.iter().filter(|o| matches!(o.verdict, Verdict::Inconclusive { .. }));
-    let open = open.map(|outcome| Failure {
-        word: "inconclusive",
-        sentence: format!("It could not be told whether {} holds", outcome.scenario),
-        detail: outcome.verdict.reasons().join("\n"),
-        also: outcome.guesses().iter().map(|guess| shortened(guess)).collect(),
-        says: None,
-        reference: None,
-        tried: run.story(&outcome.scenario).map(|story| sentence(&story.says)).filter(|says| !says.is_empty()),
-        anchor: Some(anchor(&outcome.scenario)),
-        when: None,
-    });
-    let unjudged = run.summary.unjudged().into_iter().map(|name| Failure {
-        word: "inconclusive",
-        sentence: format!("{name} has no verdict"),
-        detail: "the run ended before it was judged".to_owned(),
-        also: vec![],
-        says: None,
-        reference: None,
-        tried: None,
-        anchor: run.story(name).map(|story| anchor(&story.name)),
-        when: None,
-    });
-    broken.chain(troubles).chain(open).chain(unjudged).collect()
-}
-
-/// One for each broken promise of a scenario. The check of which the moment is known leads: it says most.
-fn broken_promises<'a>(run: &'a Run, outcome: &'a ScenarioOutcome) -> impl Iterator<Item = Failure> + 'a {
-    let mut by_promise: Vec<(&str, Vec<&Check>)> = Vec::new();
-    for check in checks(outcome, Outcome::Broken) {
-        match by_promise.iter_mut().find(|(promise, _)| *promise == check.promise) {
-            Some((_, checks)) => checks.push(check),
-            None => by_promise.push((&check.promise, vec![check])),
-        }
-    }
-    by_promise.into_iter().map(move |(_, checks)| broken_promise(run, outcome, checks))
-}
-
-fn broken_promise(run: &Run, outcome: &ScenarioOutcome, mut checks: Vec<&Check>) -> Failure {
-    let story = run.story(&outcome.scenario);
-    let moment = |check: &Check| story.and_then(|story| story.moment(&check.name)).filter(|(_, exact)| *exact);
-    checks.sort_by_key(|check| moment(check).is_none());
-    let lead = checks.remove(0);
-    let promised = run.summary.header.iter().flat_map(|h| &h.promises).find(|p| p.id == lead.promise);
-    Failure {
-        word: "failed",
-        sentence: sentence(&lead.name),
-        detail: shortened(&lead.detail),
-        also: checks.iter().map(|check| format!("{}: {}", check.name, shortened(&check.detail))).collect(),
-        says: promised.map(|promised| promised.says.clone()),
-        reference: Some(lead.reference.clone()).filter(|reference| !reference.is_empty()),
-        tried: story.map(|story| sentence(&story.says)).filter(|says| !says.is_empty()),
-        anchor: Some(anchor(&outcome.scenario)),
-        when: moment(lead).zip(story).map(|((at_ms, _), story)| scenario::offset(at_ms, story.zero_ms())),
-    }
-}
-
-/// The first screen has room for so much; the whole stands with the checks of the scenario.
-fn shortened(text: &str) -> String {
-    const LETTERS: usize = 180;
-    if text.chars().count() <= LETTERS {
-        text.to_owned()
-    } else {
-        format!("{}…", text.chars().take(LETTERS).collect::<String>())
-    }
-}
-
-fn promises(summary: &Summary) -> Vec<PromiseRow> {
-    let mut rows: Vec<(PromiseRow, Counts)> = Vec::new();
-    for outcome in &summary.outcomes {
-        for check in &outcome.observations.checks {
-            let at = rows.iter().position(|(row, _)| row.id == check.promise).unwrap_or_else(|| {
-                rows.push((promise_row(summary, check), Counts::default()));
-                rows.len() - 1
-            });
-            let (row, counts) = &mut rows[at];
-            counts.add(check);
-            let link = (outcome.scenario.clone(), anchor(&outcome.scenario));
-            if !row.scenarios.contains(&link) {
-                row.scenarios.push(link);
-            }
-        }
-    }
-    let mut rows: Vec<PromiseRow> = rows.into_iter().map(|(row, counts)| judged(row, counts)).collect();
-    let rank = |row: &PromiseRow| ["broken", "unknown", "held"].iter().position(|word| *word == row.word);
-    rows.sort_by_key(rank);
-    rows
-}
-
-fn promise_row(summary: &Summary, check: &Check) -> PromiseRow {
-    let promised = summary.header.iter().flat_map(|header| &header.promises).find(|p| p.id == check.promise);
-    PromiseRow {
-        id: check.promise.clone(),
-        says: promised.map_or(String::new(), |promised| promised.says.clone()),
-        reference: check.reference.clone(),
-        word: "",
-        mark: "",
-        count: String::new(),
-        scenarios: vec![],
-    }
-}
-
-/// How many checks of a promise came to what.
-#[derive(Default)]
-struct Counts {
-    held: usize,
-    broken: usize,
-    unknown: usize,
-    unconfirmed: usize,
-    /// Unconfirmed ones that would have held.
-    looks_held: usize,
-}
-
-impl Counts {
-    fn add(&mut self, check: &Check) {
-        match check.outcome {
-            Outcome::Held => self.held += 1,
-            Outcome::Broken => self.broken += 1,
-            Outcome::Unknown => self.unknown += 1,
-            Outcome::Unconfirmed => {
-                self.unconfirmed += 1;
-                self.looks_held += usize::from(check.looks == Some(Outcome::Held));
-            }
-        }
-    }
-}
-
-fn judged(row: PromiseRow, counts: Counts) -> PromiseRow {
-    let Counts { held, broken, unknown, unconfirmed, looks_held } = counts;
-    let all = held + broken + unknown;
-    if all == 0 {
-        let count = format!("{looks_held} of {} would have held, and none counts", plural(unconfirmed, "check"));
-        return PromiseRow { word: "unknown", mark: "unconfirmed", count, ..row };
-    }
-    let (word, mark) = match (broken, unknown) {
-        (1.., _) => ("broken", "broken"),
-        (0, 1..) => ("unknown", "cannot tell"),
-        (0, 0) => ("held", "held"),
-    };
-    PromiseRow { word, mark, count: format!("{held} of {} held", plural(all, "check")), ..row }
 }
 
 fn facts(run: &Run) -> Vec<(String, String)> {

@@ -1,0 +1,92 @@
+//! The promises that were looked at, each with what its checks came to.
+
+use super::view::anchor;
+use super::words::plural;
+use crate::summary::Summary;
+use gauntlet_core::{Check, Outcome};
+
+pub struct PromiseRow {
+    pub id: String,
+    pub says: String,
+    pub reference: String,
+    pub word: &'static str,
+    pub mark: &'static str,
+    pub count: String,
+    /// Name and anchor.
+    pub scenarios: Vec<(String, String)>,
+}
+
+pub fn promises(summary: &Summary) -> Vec<PromiseRow> {
+    let mut rows: Vec<(PromiseRow, Counts)> = Vec::new();
+    for outcome in &summary.outcomes {
+        for check in &outcome.observations.checks {
+            let at = rows.iter().position(|(row, _)| row.id == check.promise).unwrap_or_else(|| {
+                rows.push((promise_row(summary, check), Counts::default()));
+                rows.len() - 1
+            });
+            let (row, counts) = &mut rows[at];
+            counts.add(check);
+            let link = (outcome.scenario.clone(), anchor(&outcome.scenario));
+            if !row.scenarios.contains(&link) {
+                row.scenarios.push(link);
+            }
+        }
+    }
+    let mut rows: Vec<PromiseRow> = rows.into_iter().map(|(row, counts)| judged(row, counts)).collect();
+    let rank = |row: &PromiseRow| ["broken", "unknown", "held"].iter().position(|word| *word == row.word);
+    rows.sort_by_key(rank);
+    rows
+}
+
+fn promise_row(summary: &Summary, check: &Check) -> PromiseRow {
+    let promised = summary.header.iter().flat_map(|header| &header.promises).find(|p| p.id == check.promise);
+    PromiseRow {
+        id: check.promise.clone(),
+        says: promised.map_or(String::new(), |promised| promised.says.clone()),
+        reference: check.reference.clone(),
+        word: "",
+        mark: "",
+        count: String::new(),
+        scenarios: vec![],
+    }
+}
+
+/// How many checks of a promise came to what.
+#[derive(Default)]
+struct Counts {
+    held: usize,
+    broken: usize,
+    unknown: usize,
+    unconfirmed: usize,
+    /// Unconfirmed ones that would have held.
+    looks_held: usize,
+}
+
+impl Counts {
+    fn add(&mut self, check: &Check) {
+        match check.outcome {
+            Outcome::Held => self.held += 1,
+            Outcome::Broken => self.broken += 1,
+            Outcome::Unknown => self.unknown += 1,
+            Outcome::Unconfirmed => {
+                self.unconfirmed += 1;
+                self.looks_held += usize::from(check.looks == Some(Outcome::Held));
+            }
+        }
+    }
+}
+
+fn judged(row: PromiseRow, counts: Counts) -> PromiseRow {
+    let Counts { held, broken, unknown, unconfirmed, looks_held } = counts;
+    let all = held + broken + unknown;
+    if all == 0 {
+        let count = format!("{looks_held} of {} would have held, and none counts", plural(unconfirmed, "check"));
+        return PromiseRow { word: "unknown", mark: "unconfirmed", count, ..row };
+    }
+    let (word, mark) = match (broken, unknown) {
+        (1.., _) => ("broken", "broken"),
+        (0, 1..) => ("unknown", "cannot tell"),
+        (0, 0) => ("held", "held"),
+    };
+    PromiseRow { word, mark, count: format!("{held} of {} held", plural(all, "check")), ..row }
+}
