@@ -1,6 +1,7 @@
 //! The agent's image is really built where Docker's engine is present, on a base made from Debian's packages where no
 //! registry is reachable; and the program in it starts as it will in a pod.
 
+use gauntlet_cluster::host;
 use gauntlet_cluster::provider::kind::load;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -60,8 +61,20 @@ impl Drop for Base {
     }
 }
 
+/// Installs it where it is lacking.
+fn has_debootstrap() -> bool {
+    let is_there = || Command::new("debootstrap").arg("--version").output().is_ok();
+    if !is_there() {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        if let Err(trouble) = runtime.block_on(host::apt::install(&["debootstrap"])) {
+            eprintln!("{trouble}");
+        }
+    }
+    is_there()
+}
+
 fn make_base() -> bool {
-    if !nix::unistd::geteuid().is_root() || Command::new("debootstrap").arg("--version").output().is_err() {
+    if !nix::unistd::geteuid().is_root() || !has_debootstrap() {
         return false;
     }
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -94,7 +107,7 @@ fn the_agents_image_is_built_and_small_and_its_program_starts_as_nobody() {
         return;
     }
     let Some(base) = Base::get() else {
-        eprintln!("SKIPPED: no registry is reachable, and debootstrap is not installed");
+        eprintln!("SKIPPED: no registry is reachable, and debootstrap cannot be installed");
         return;
     };
     let (tag, program) = ("gauntlet-test/agent:built", Path::new(env!("CARGO_BIN_EXE_gauntlet")));

@@ -33,12 +33,12 @@ pub(crate) async fn work(shared: Arc<Shared>, lane: usize) {
             finish(&shared, &planned, Verdict::Skipped { reason }, Observations::default(), 0, None);
             continue;
         }
-        if let Some(reason) = hopeless {
-            finish(&shared, &planned, Verdict::trouble(reason), Observations::default(), 0, None);
-            continue;
-        }
         if let Err(reason) = shared.applies(&planned) {
             finish(&shared, &planned, Verdict::Skipped { reason }, Observations::default(), 0, None);
+            continue;
+        }
+        if let Some(reason) = hopeless {
+            finish(&shared, &planned, Verdict::trouble(reason), Observations::default(), 0, None);
             continue;
         }
         if planned.scenario.info().cluster == ClusterNeed::Own
