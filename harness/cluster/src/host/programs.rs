@@ -77,7 +77,10 @@ pub async fn versions(contract: &Contract) -> BTreeMap<String, String> {
     let mut versions = BTreeMap::from([("gauntlet".to_owned(), env!("CARGO_PKG_VERSION").to_owned())]);
     for program in needed(contract) {
         if let Some(said) = version(program.name).await {
-            versions.insert(program.name.to_owned(), said);
+            let old = program.newer.filter(|release| !release.is_met_by(&said));
+            let wanted =
+                old.map_or(String::new(), |release| format!(", older than {}, which was wanted", release.version));
+            versions.insert(program.name.to_owned(), said + &wanted);
         }
     }
     versions
