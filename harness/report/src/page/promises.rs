@@ -12,8 +12,40 @@ pub struct PromiseRow {
     pub word: &'static str,
     pub mark: &'static str,
     pub count: String,
-    /// Name and anchor.
-    pub scenarios: Vec<(String, String)>,
+    pub scenarios: Vec<Link>,
+}
+
+/// All rounds of a scenario that looked at a promise, by the first of them, or by the first in which it did not hold.
+pub struct Link {
+    name: String,
+    pub anchor: String,
+    rounds: Vec<String>,
+    held: bool,
+}
+
+impl Link {
+    fn new(check: &Check, scenario: &str) -> Self {
+        let name = scenario.split('#').next().unwrap_or(scenario).to_owned();
+        let held = check.outcome == Outcome::Held;
+        Self { name, anchor: anchor(scenario), rounds: vec![scenario.to_owned()], held }
+    }
+
+    /// The same with one more check.
+    fn add(&mut self, other: Self) {
+        if self.held && !other.held {
+            self.anchor = other.anchor;
+            self.held = false;
+        }
+        self.rounds.extend(other.rounds);
+        self.rounds.dedup();
+    }
+
+    pub fn text(&self) -> String {
+        match &self.rounds[..] {
+            [only] => only.clone(),
+            rounds => format!("{}, {} rounds", self.name, rounds.len()),
+        }
+    }
 }
 
 pub fn promises(summary: &Summary) -> Vec<PromiseRow> {
@@ -26,9 +58,10 @@ pub fn promises(summary: &Summary) -> Vec<PromiseRow> {
             });
             let (row, counts) = &mut rows[at];
             counts.add(check);
-            let link = (outcome.scenario.clone(), anchor(&outcome.scenario));
-            if !row.scenarios.contains(&link) {
-                row.scenarios.push(link);
+            let link = Link::new(check, &outcome.scenario);
+            match row.scenarios.iter_mut().find(|known| known.name == link.name) {
+                Some(known) => known.add(link),
+                None => row.scenarios.push(link),
             }
         }
     }
@@ -89,4 +122,28 @@ fn judged(row: PromiseRow, counts: Counts) -> PromiseRow {
         (0, 0) => ("held", "held"),
     };
     PromiseRow { word, mark, count: format!("{held} of {} held", plural(all, "check")), ..row }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rounds_of_a_scenario_are_one_link_to_the_first_that_did_not_hold() {
+        let check = |outcome| Check {
+            promise: "p".into(),
+            reference: "r".into(),
+            name: "n".into(),
+            outcome,
+            looks: None,
+            detail: "d".into(),
+        };
+        let mut link = Link::new(&check(Outcome::Held), "a.b");
+        link.add(Link::new(&check(Outcome::Held), "a.b"));
+        assert_eq!((link.text(), &link.anchor), ("a.b".to_owned(), &anchor("a.b")));
+        for (scenario, outcome) in [("a.b#2", Outcome::Held), ("a.b#3", Outcome::Unknown), ("a.b#4", Outcome::Broken)] {
+            link.add(Link::new(&check(outcome), scenario));
+        }
+        assert_eq!((link.text(), link.anchor), ("a.b, 4 rounds".to_owned(), anchor("a.b#3")));
+    }
 }
