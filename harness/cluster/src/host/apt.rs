@@ -2,14 +2,26 @@
 
 use gauntlet_core::Trouble;
 use gauntlet_core::trouble::OrTrouble;
-use std::fs::{OpenOptions, Permissions};
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+use std::fs::{File, OpenOptions, Permissions};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 use tokio::process::Command;
 
 /// What `invoke-rc.d` asks before it starts a service of a package.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
+
+/// Held while packages are installed: `apt-get update` fails where another one is under way.
+const LOCK: &str = "/run/lock/gauntlet-apt";
+
+/// How long other runs may take to install what they lack.
+const OTHERS_TAKE: Duration = Duration::from_secs(600);
+
+/// Between two tries to get the lock, whose release cannot be watched.
+const ASK_EVERY: Duration = Duration::from_millis(100);
 
 /// By this line we know a policy of ours again.
 const MARK: &str = "# made by gauntlet while it installs packages";
@@ -19,11 +31,26 @@ const MARK: &str = "# made by gauntlet while it installs packages";
 /// # Errors
 /// What `apt-get` said at last.
 pub async fn install(packages: &[&str]) -> Result<(), Trouble> {
+    let _alone = alone(Path::new(LOCK)).await?;
     let _policy = Policy::set(Path::new(POLICY))?;
     apt_get(&["update"]).await?;
-    // Another run may be installing: it is waited for (seconds).
-    let options = ["install", "--yes", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=300"];
+    let options = ["install", "--yes", "--no-install-recommends"];
     apt_get(&options.iter().chain(packages).copied().collect::<Vec<_>>()).await
+}
+
+/// Waits until no other process of ours installs; none does as long as the lock is kept.
+async fn alone(path: &Path) -> Result<Flock<File>, Trouble> {
+    let doing = || format!("cannot lock {}", path.display());
+    let mut file = OpenOptions::new().write(true).create(true).truncate(false).open(path).or_trouble(doing)?;
+    let until = Instant::now() + OTHERS_TAKE;
+    loop {
+        file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(locked) => return Ok(locked),
+            Err((file, Errno::EWOULDBLOCK)) if Instant::now() < until => file,
+            Err((_, error)) => return Err(error).or_trouble(doing),
+        };
+        tokio::time::sleep(ASK_EVERY).await;
+    }
 }
 
 async fn apt_get(arguments: &[&str]) -> Result<(), Trouble> {
@@ -83,6 +110,21 @@ pub fn remove_stale_policy() -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn whoever_installs_second_waits_for_the_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let first = alone(&path).await.unwrap();
+        let second = tokio::spawn({
+            let path = path.clone();
+            async move { alone(&path).await.map(drop) }
+        });
+        tokio::time::sleep(ASK_EVERY * 3).await;
+        assert!(!second.is_finished(), "two install at once");
+        drop(first);
+        second.await.unwrap().unwrap();
+    }
 
     #[test]
     fn services_are_kept_off_only_while_installing() {
