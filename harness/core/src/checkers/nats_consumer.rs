@@ -103,7 +103,8 @@ fn is_excused(at_us: u64, excused: &[Span]) -> bool {
 }
 
 /// `(when, up to where)`: from when on everything that the consumer had been given up to a sequence was confirmed.
-/// What was given but never confirmed ends it. An excused confirmation counts where its message never came again.
+/// What was given but never confirmed ends it. An excused confirmation whose message never came again counts once a later
+/// message was confirmed without excuse: until then another server may tell where it stands, and has yet to learn of it.
 fn prefixes(given: &[(u64, &Attempt)], confirmed: &BTreeMap<u64, Confirmed>) -> Vec<(u64, u64)> {
     let mut deliveries: BTreeMap<u64, u64> = BTreeMap::new();
     for (sequence, _) in given {
@@ -112,11 +113,14 @@ fn prefixes(given: &[(u64, &Attempt)], confirmed: &BTreeMap<u64, Confirmed>) -> 
     let mut since = 0;
     let mut prefixes = Vec::new();
     for (sequence, times) in deliveries {
-        let of = confirmed.get(&sequence);
-        let at = of.and_then(|of| if times == 1 { Some(of.first_us) } else { of.binding_us });
-        let Some(at) = at else { break };
-        since = since.max(at);
-        prefixes.push((since, sequence));
+        match confirmed.get(&sequence).map(|of| of.binding_us) {
+            Some(Some(at)) => {
+                since = since.max(at);
+                prefixes.push((since, sequence));
+            }
+            Some(None) if times == 1 => {}
+            _ => break,
+        }
     }
     prefixes
 }
