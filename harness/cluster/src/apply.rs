@@ -9,6 +9,14 @@ use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use kube::core::{GroupVersionKind, TypeMeta};
 use kube::discovery::{ApiCapabilities, ApiResource, Discovery, Scope};
 use serde_json::Value;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How long the controller of ServiceAccounts may take to make that of a new namespace.
+const ACCOUNT_COMES_WITHIN: Duration = Duration::from_secs(10);
+
+/// Between two tries; a watch would need a permission that nothing else needs.
+const ASK_EVERY: Duration = Duration::from_millis(100);
 
 /// Applies objects in dependency order, labelled with the run.
 ///
@@ -21,7 +29,7 @@ pub async fn apply(access: &Access, run: &str, mut objects: Vec<Value>) -> Resul
     let count = objects.len();
     for mut object in objects {
         object["metadata"]["labels"][RUN_LABEL] = Value::from(run);
-        if let Err(why) = apply_one(access, &kinds, &object).await {
+        if let Err(why) = apply_in_time(access, &kinds, &object).await {
             refused.push(format!("{}: {why}", name_of(&object)));
         }
     }
@@ -29,6 +37,22 @@ pub async fn apply(access: &Access, run: &str, mut objects: Vec<Value>) -> Resul
         return Ok(count);
     }
     Err(Trouble::input(format!("the API refused {} of {count} objects:\n  {}", refused.len(), refused.join("\n  "))))
+}
+
+/// Pods are refused in a namespace that is so new that its ServiceAccount is not there yet; it comes by itself.
+async fn apply_in_time(access: &Access, kinds: &Discovery, object: &Value) -> Result<(), String> {
+    let until = Instant::now() + ACCOUNT_COMES_WITHIN;
+    loop {
+        match apply_one(access, kinds, object).await {
+            Err(why) if is_too_early(&why) && Instant::now() < until => tokio::time::sleep(ASK_EVERY).await,
+            applied => return applied,
+        }
+    }
+}
+
+/// In the words of the admission plugin `ServiceAccount`, the only sign that it gives.
+fn is_too_early(why: &str) -> bool {
+    why.contains("error looking up service account") && why.contains("not found")
 }
 
 async fn apply_one(access: &Access, kinds: &Discovery, object: &Value) -> Result<(), String> {
@@ -76,5 +100,24 @@ pub fn name_of(object: &Value) -> String {
     match object["metadata"]["namespace"].as_str() {
         Some(namespace) => format!("{kind} {namespace}/{name}"),
         None => format!("{kind} {name}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_missing_service_account_is_a_matter_of_time() {
+        for (why, is_early) in [
+            (
+                "pods \"a\" is forbidden: error looking up service account n/default: serviceaccount \"default\" not found",
+                true,
+            ),
+            ("pods \"a\" is forbidden: exceeded quota: q", false),
+            ("namespaces \"n\" not found", false),
+        ] {
+            assert_eq!(is_too_early(why), is_early, "{why}");
+        }
     }
 }
