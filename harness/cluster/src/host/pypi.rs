@@ -8,8 +8,10 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 use tokio::process::Command;
 
-/// Where administrators put what the distribution does not manage (Filesystem Hierarchy Standard, 4.9).
-const LOCAL: &str = "/usr/local";
+/// Where administrators put what the distribution does not manage (Filesystem Hierarchy Standard, 4.9): a folder for each
+/// release, and links to their programs.
+const OURS: &str = "/usr/local/lib/gauntlet";
+const LINKS: &str = "/usr/local/bin";
 
 /// A program in one release of a package.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,8 +41,8 @@ impl Release {
         numbers(said).is_some_and(|found| Some(found) >= numbers(self.version))
     }
 
-    fn folder(&self, local: &Path) -> PathBuf {
-        local.join("lib/gauntlet").join(format!("{}-{}", self.program, self.version))
+    fn folder(&self) -> PathBuf {
+        Path::new(OURS).join(format!("{}-{}", self.program, self.version))
     }
 
     /// A line of requirements as `pip` reads it.
@@ -62,12 +64,11 @@ fn numbers(text: &str) -> Option<(u32, u32)> {
 /// # Errors
 /// What `pip` said at last, or another program has its place.
 pub async fn install(release: &Release) -> Result<(), Trouble> {
-    let local = Path::new(LOCAL);
-    let folder = release.folder(local);
+    let folder = release.folder();
     if !folder.exists() {
         unpack(release, &folder).await?;
     }
-    link(&folder.join("bin").join(release.program), &local.join("bin").join(release.program))
+    link(&folder.join("bin").join(release.program), &Path::new(LINKS).join(release.program), Path::new(OURS))
 }
 
 /// All or nothing: a folder of its name is complete, and of two processes one comes first.
@@ -102,13 +103,16 @@ async fn pip(arguments: &[&str]) -> Result<Output, Trouble> {
     command.output().await.or_trouble(|| "cannot run python3".to_owned())
 }
 
-/// What an administrator has put in the place of the link stays there.
-fn link(program: &Path, place: &Path) -> Result<(), Trouble> {
-    match symlink(program, place) {
-        Ok(()) => Ok(()),
-        Err(_) if std::fs::read_link(place).is_ok_and(|target| target == program) => Ok(()),
-        Err(error) => Err(Trouble::harness(format!("cannot put {} in its place: {error}", place.display()))),
+/// A link to another release of ours is replaced at once; what an administrator has put in its place stays there.
+fn link(program: &Path, place: &Path, ours: &Path) -> Result<(), Trouble> {
+    let doing = || format!("cannot link {}", place.display());
+    let is_ours = std::fs::read_link(place).is_ok_and(|target| target.starts_with(ours));
+    if !is_ours && place.symlink_metadata().is_ok() {
+        return Err(Trouble::harness(format!("{}: another program has its place", doing())));
     }
+    let made = place.with_extension(format!("gauntlet-{}", std::process::id()));
+    symlink(program, &made).or_trouble(doing)?;
+    std::fs::rename(&made, place).or_trouble(doing)
 }
 
 #[cfg(test)]
@@ -139,15 +143,20 @@ mod tests {
     }
 
     #[test]
-    fn a_program_of_somebody_else_keeps_its_place() {
+    fn a_link_of_ours_is_renewed_and_a_program_of_somebody_else_keeps_its_place() {
         let folder = tempfile::tempdir().unwrap();
-        let (program, place) = (folder.path().join("program"), folder.path().join("place"));
-        link(&program, &place).unwrap();
-        link(&program, &place).unwrap();
-        assert_eq!(std::fs::read_link(&place).unwrap(), program);
-        let other = folder.path().join("other");
-        std::fs::write(&other, "theirs").unwrap();
-        assert!(link(&program, &other).unwrap_err().message.contains("cannot put"));
-        assert_eq!(std::fs::read_to_string(&other).unwrap(), "theirs");
+        let (ours, place) = (folder.path().join("ours"), folder.path().join("place"));
+        for release in ["1", "1", "2"] {
+            link(&ours.join(release), &place, &ours).unwrap();
+            assert_eq!(std::fs::read_link(&place).unwrap(), ours.join(release));
+        }
+        let (file, foreign) = (folder.path().join("file"), folder.path().join("foreign"));
+        std::fs::write(&file, "theirs").unwrap();
+        symlink(&file, &foreign).unwrap();
+        for theirs in [&file, &foreign] {
+            assert!(link(&ours, theirs, &ours).unwrap_err().message.contains("another program"));
+            assert_eq!(std::fs::read_to_string(theirs).unwrap(), "theirs");
+        }
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 3, "something is left");
     }
 }
