@@ -50,9 +50,10 @@ async fn apply_in_time(access: &Access, kinds: &Discovery, object: &Value) -> Re
     }
 }
 
-/// In the words of the admission plugin `ServiceAccount`, the only sign that it gives.
+/// In the words of the admission plugin `ServiceAccount`, the only sign that it gives. Others than the default one do not
+/// come by themselves.
 fn is_too_early(why: &str) -> bool {
-    why.contains("error looking up service account") && why.contains("not found")
+    why.contains("error looking up service account") && why.contains("serviceaccount \"default\" not found")
 }
 
 async fn apply_one(access: &Access, kinds: &Discovery, object: &Value) -> Result<(), String> {
@@ -108,8 +109,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_missing_service_account_is_a_matter_of_time() {
+    fn only_the_lack_of_a_default_service_account_is_a_matter_of_time() {
         for (why, is_early) in [
+            ("pods \"a\" is forbidden: error looking up service account n/b: serviceaccount \"b\" not found", false),
             (
                 "pods \"a\" is forbidden: error looking up service account n/default: serviceaccount \"default\" not found",
                 true,
