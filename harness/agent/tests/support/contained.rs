@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use gauntlet_cluster::host::programs;
 use testcontainers::core::WaitFor;
 use testcontainers::runners::{AsyncBuilder, AsyncRunner};
 use testcontainers::{ContainerAsync, GenericBuildableImage, GenericImage, Image, ImageExt};
@@ -159,9 +160,7 @@ impl Drop for Server {
 fn build(runtime: &Runtime, image: &str, program: &str) -> GenericImage {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("root");
-    let paths = std::env::var_os("PATH").unwrap_or_default();
-    let path = std::env::split_paths(&paths).map(|folder| folder.join(program)).find(|path| path.is_file());
-    let path = path.expect("the program is installed");
+    let path = programs::find(program).expect("the program is installed");
     copy(&path, &root.join("usr/bin").join(program));
     for library in libraries(&path) {
         copy(Path::new(&library), &root.join(library.trim_start_matches('/')));

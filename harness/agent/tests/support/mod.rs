@@ -26,11 +26,7 @@ use tempfile::TempDir;
 pub fn have(programs: &[&str]) -> bool {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(install);
-    let paths = std::env::var_os("PATH").unwrap_or_default();
-    let missing: Vec<_> = programs
-        .iter()
-        .filter(|program| !std::env::split_paths(&paths).any(|folder| folder.join(program).is_file()))
-        .collect();
+    let missing: Vec<_> = programs.iter().filter(|program| programs::find(program).is_none()).collect();
     assert!(missing.is_empty() || std::env::var_os("GAUNTLET_REQUIRE_HOST").is_none(), "not installed: {missing:?}");
     if !missing.is_empty() {
         eprintln!("SKIPPED: {missing:?} are not installed");
