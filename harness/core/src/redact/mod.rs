@@ -4,15 +4,29 @@
 //! Everything that a run writes or says passes here where it comes into being: files of evidence before they are written,
 //! events before anybody sees them. Reports are made from events, so nothing has to be hidden in them again.
 //!
-//! - [`known`]: values of Secret objects, plain and encoded, wherever they stand
-//! - [`shape`]: what is a secret by its looks
-//! - [`object`]: what is one by its place in an object
+//! - [`object`]: what is a secret by its place in an object
+//! - [`shape`], [`patterns`], [`blocks`], [`url`]: what is one by its looks
+//! - [`names`], [`harmless`]: which names say that one follows, and what is none although they do
+//! - [`learned`]: what objects tell of secrets, so that it is known elsewhere too
+//! - [`known`]: values that are known, wherever they stand
+//! - [`forms`], [`view`]: how they may be encoded, and texts read as decoders read them
+//! - [`spans`]: parts of texts, and covering them
 
+mod blocks;
+mod forms;
+mod harmless;
 mod known;
+mod learned;
+mod names;
 mod object;
+mod patterns;
 mod shape;
+mod spans;
+mod url;
+mod view;
 
 use known::Known;
+use learned::Learned;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -36,13 +50,18 @@ impl Redactor {
         Self { public: Arc::new(public), ..Self::default() }
     }
 
-    /// From now on nothing of the Secrets among these objects is told.
+    /// From now on nothing that these objects hold as a secret is told: values of Secrets, and what is covered in any other
+    /// object by its place or its looks.
     pub fn learn<'a>(&self, objects: impl IntoIterator<Item = &'a Value>) {
-        let values: Vec<Vec<u8>> = objects.into_iter().flat_map(object::secret_values).collect();
-        let current = self.current();
-        if let Some(more) = current.with(values, &self.public) {
-            *self.known.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(more);
-        }
+        let learned = Learned::of(objects);
+        // Nobody else may learn in between, or it would be forgotten.
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        *known = Arc::new(known.with(learned, &self.public));
+    }
+
+    /// Keys of Secrets whose values are too short to be looked for in texts, so that these may tell them.
+    pub fn too_short(&self) -> BTreeSet<String> {
+        self.current().too_short().clone()
     }
 
     fn current(&self) -> Arc<Known> {
@@ -71,5 +90,11 @@ impl Redactor {
     }
 }
 
+#[cfg(test)]
+mod known_tests;
+#[cfg(test)]
+mod learned_tests;
+#[cfg(test)]
+mod shape_tests;
 #[cfg(test)]
 mod tests;

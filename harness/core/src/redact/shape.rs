@@ -1,123 +1,100 @@
-//! What is a secret by its looks: private keys, credentials in URLs, tokens, and what follows a name such as `password`.
+//! What is a secret by its looks: private keys, tokens, credentials in URLs, and what follows a name such as `password`.
 
-use super::REDACTED;
-use regex::{Captures, Regex};
+use super::spans::{self, Span, shifted};
+use super::{blocks, harmless, patterns, url};
+use regex::Regex;
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
-/// Parts of names whose values are secrets.
-const NAMES: &str = r"passw(?:or)?d|passphrase|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credentials?|requirepass|masterauth|(?-i:[A-Z0-9]_(?:KEY|PASS|AUTH))";
-
-/// What may follow without the name meaning something else, as `secretName` does.
-const ENDS: &str = r"(?:[_-]?(?:value|key|id|data|[0-9]+))?";
-
-fn compiled(pattern: &str) -> Regex {
-    Regex::new(pattern).expect("the pattern is a constant of this module")
-}
-
-static PRIVATE_KEY: LazyLock<Regex> =
-    LazyLock::new(|| compiled(r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\z)"));
-
-/// Tokens that are known by how they begin: signed claims, and those of a few services.
-static TOKEN: LazyLock<Regex> = LazyLock::new(|| {
-    compiled(
-        r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*|\bAKIA[0-9A-Z]{16}\b|\bgh[pousr]_\w{20,}|\bxox[abprs]-[\w-]{10,}|\bsk-[\w-]{20,}",
-    )
-});
-
-/// Patterns whose second group is the secret.
-static AFTER: LazyLock<Vec<Regex>> = LazyLock::new(|| {
-    let value = r#"(\\"[^"\\]*\\"|"(?:[^"\\]|\\.)*"|'[^']*'|[^\s,;&"'{}\[\]()<>\\]+)"#;
-    let flag = r"passw(?:or)?d|pass|passphrase|secret|token|api-?key|auth";
-    [
-        // The part of a URL before its host: `redis://:password@host`, `nats://token@host`.
-        r#"([a-zA-Z][a-zA-Z0-9+.-]*://[^\s:@/"'<>]*:)([^\s@"'<>]+)@"#.to_owned(),
-        r#"([a-zA-Z][a-zA-Z0-9+.-]*://)([^\s:@/"'<>]+)@"#.to_owned(),
-        r"(?i)(\bbearer\s+)([\w.~+/-]{12,}=*)".to_owned(),
-        r#"(?i)(\bauthorization\\?["']?\s*[:=]\s*\\?["']?(?:basic|bearer|digest|token)\s+)([^\s"'\\,]+)"#.to_owned(),
-        format!(r#"(?i)(\\?["']?\b[\w./-]*(?:{NAMES}){ENDS}\\?["']?(?:[ \t]*=>?|:)[ \t]*){value}"#),
-        format!(r#"(?i)((?:^|[\s"'])--?[\w-]*(?:{flag})[ \t]+)("[^"]*"|'[^']*'|[^\s"'|;&-][^\s"'|;&]*)"#),
-        r#"(?i)(\b(?:requirepass|masterauth)[ \t]+)("[^"]*"|[^\s"'|;&]+)"#.to_owned(),
-        r#"(\bredis-cli\b[^\n|;&]*?\s-a[ \t]+)("[^"]*"|'[^']*'|[^\s"'|;&]+)"#.to_owned(),
-        r#"(?m)((?:^[ \t]*user|SETUSER)[ \t][^\n]*?[ \t]>)(\S+)"#.to_owned(),
-    ]
-    .iter()
-    .map(|pattern| compiled(pattern))
-    .collect()
-});
-
-static NAME: LazyLock<Regex> = LazyLock::new(|| compiled(&format!(r"(?i)^[\w./-]*(?:{NAMES}){ENDS}$")));
-static ENV_NAME: LazyLock<Regex> = LazyLock::new(|| compiled(r"(?i)(?:^|[_.-])(?:key|pass|auth|pwd)$"));
-static FLAG: LazyLock<Regex> = LazyLock::new(|| {
-    compiled(r"(?i)^(?:--?[\w-]*(?:passw(?:or)?d|pass|passphrase|secret|token|api-?key|auth)|requirepass|masterauth)$")
-});
-
-/// Whether values under this name are secrets.
-pub fn is_secret_name(name: &str) -> bool {
-    NAME.is_match(name)
-}
-
-/// Whether an environment variable of this name holds a secret.
-pub fn is_secret_variable(name: &str) -> bool {
-    NAME.is_match(name) || ENV_NAME.is_match(name)
-}
-
-/// Whether the argument after this one is a secret.
-pub fn announces_secret(argument: &str) -> bool {
-    FLAG.is_match(argument)
-}
-
-/// What stands where a secret would, and is none: a reference, a path, a truth value, a small number, a word of a
-/// sentence.
-pub fn is_harmless(value: &str) -> bool {
-    const WORDS: [&str; 16] = [
-        "", "true", "false", "null", "none", "nil", "yes", "no", "not", "is", "was", "invalid", "missing", "expired",
-        "required", REDACTED,
-    ];
-    let value = value.trim_matches(['\\', '"', '\'']);
-    WORDS.contains(&value)
-        || value.starts_with(['$', '/', '{', '[', '<', '*', '%'])
-        || begins_with_port(value)
-        || (value.len() < 6 && value.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.'))
-}
-
-/// In `http://host:8080/a@b` no password stands before the `@`.
-fn begins_with_port(value: &str) -> bool {
-    let port = value.split_once('/').map(|(port, _)| port);
-    port.is_some_and(|port| (1..6).contains(&port.len()) && port.bytes().all(|byte| byte.is_ascii_digit()))
-}
-
 /// The text without what looks like a secret.
 pub fn without(text: &str) -> Cow<'_, str> {
-    let mut told = PRIVATE_KEY.replace_all(text, REDACTED);
-    told = replaced(told, |text| TOKEN.replace_all(text, REDACTED));
-    for pattern in AFTER.iter() {
-        told = replaced(told, |text| pattern.replace_all(text, covered));
-    }
-    told
-}
-
-fn replaced<'a>(text: Cow<'a, str>, replace: impl Fn(&str) -> Cow<'_, str>) -> Cow<'a, str> {
-    match replace(&text) {
-        Cow::Borrowed(_) => text,
-        Cow::Owned(changed) => Cow::Owned(changed),
-    }
-}
-
-/// The match with its second group covered; quotes stay, so that what was JSON is JSON.
-fn covered(found: &Captures<'_>) -> String {
-    let (whole, value) = (&found[0], &found[2]);
-    if is_harmless(value) {
-        return whole.to_owned();
-    }
-    let quote = ["\\\"", "\"", "'"].into_iter().find(|quote| value.starts_with(quote)).unwrap_or("");
-    let end = &whole[found[1].len() + value.len()..];
-    format!("{}{quote}{REDACTED}{quote}{end}", &found[1])
+    spans::covered(text, found(text))
 }
 
 /// The secrets that a text holds by their looks, to be known elsewhere too.
 pub fn values(text: &str) -> Vec<String> {
-    let found = AFTER.iter().flat_map(|pattern| pattern.captures_iter(text));
-    let found = found.map(|found| found[2].trim_matches(['\\', '"', '\'']).to_owned());
-    found.filter(|value| !is_harmless(value)).collect()
+    found(text).into_iter().map(|span| text[span].to_owned()).collect()
+}
+
+fn found(text: &str) -> Vec<Span> {
+    let mut spans = blocks::found(text);
+    for part in announcing(text) {
+        let within = in_lines(&text[part.lines.clone()], part.words);
+        spans.extend(within.iter().map(|span| shifted(span, part.lines.start)));
+    }
+    spans
+}
+
+fn in_lines(lines: &str, words: u32) -> Vec<Span> {
+    let mut spans = if words & *patterns::URLS == 0 { vec![] } else { url::found(lines) };
+    let after = patterns::AFTER.iter().filter(|(needed, _)| words & needed != 0);
+    for found in after.flat_map(|(_, pattern)| pattern.captures_iter(lines)) {
+        spans.extend(found.get(2).and_then(|value| secret(lines, &value.range())));
+    }
+    for (_, place, value) in patterns::WITHIN.iter().filter(|(needed, ..)| words & needed != 0) {
+        for place in place.find_iter(lines) {
+            let values = value.captures_iter(place.as_str()).filter_map(|found| found.get(1));
+            let values = values.filter(|value| !harmless::is_reference(value.as_str()));
+            spans.extend(values.map(|value| shifted(&value.range(), place.start())));
+        }
+    }
+    spans
+}
+
+/// Lines with words that may announce a secret.
+struct Part {
+    lines: Span,
+    words: u32,
+}
+
+/// The lines that may hold secrets, each with those in which a quote of it goes on.
+fn announcing(text: &str) -> Vec<Part> {
+    let mut parts: Vec<Part> = Vec::new();
+    for (word, bit) in patterns::words(text) {
+        match parts.last_mut() {
+            Some(part) if word.start < part.lines.end => part.words |= bit,
+            _ => parts.push(Part { lines: lines(text, word.start), words: bit }),
+        }
+    }
+    parts
+}
+
+/// The line around a place, and those after it up to the one that ends a quote.
+fn lines(text: &str, at: usize) -> Span {
+    const LINES: usize = 8;
+    let start = text[..at].rfind('\n').map_or(0, |line| line + 1);
+    let ends = text[at..].match_indices('\n').map(|(line, _)| at + line).chain([text.len()]);
+    let is_whole = |end: &usize| text[start..*end].bytes().filter(|byte| *byte == b'"').count() % 2 == 0;
+    let mut ends = ends.take(LINES);
+    let first = ends.next().unwrap_or(text.len());
+    let end = if is_whole(&first) { first } else { ends.find(is_whole).unwrap_or(first) };
+    start..end
+}
+
+/// What of a value is secret: not its quotes, nor what follows it in a list. `None` where nothing is.
+fn secret(text: &str, value: &Span) -> Option<Span> {
+    let whole = &text[value.clone()];
+    let quote = ["\\\"", "\"", "'"].into_iter().find(|quote| whole.starts_with(quote));
+    let inner = match quote {
+        Some(quote) => quote.len()..whole.strip_suffix(quote).map_or(whole.len(), str::len).max(quote.len()),
+        None => 0..end(whole),
+    };
+    (!harmless::is_harmless(&whole[inner.clone()])).then(|| shifted(&inner, value.start))
+}
+
+static PAIR: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"^[,;&|]+\s*(?:$|\\?[\w.-]+[=:])").expect("the pattern is a constant of this module"));
+
+/// Where a value without quotes ends: before another name with its value, and before a bracket that was opened earlier.
+fn end(value: &str) -> usize {
+    let separators = value.match_indices([',', ';', '&', '|']).map(|(at, _)| at);
+    let is_end = |at: &usize| PAIR.is_match(&value[*at..]) || harmless::is_reference(&value[..*at]);
+    let mut end = separators.filter(|at| *at > 0).find(is_end).unwrap_or(value.len());
+    for (open, close) in [('(', ')'), ('[', ']'), ('{', '}')].into_iter().cycle().take(9) {
+        let kept = &value[..end];
+        if kept.ends_with(close) && kept.matches(close).count() > kept.matches(open).count() {
+            end -= 1;
+        }
+    }
+    end
 }
