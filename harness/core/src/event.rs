@@ -71,6 +71,9 @@ pub struct RunHeader {
     pub seed: Seed,
     pub system: String,
     pub overlay: String,
+    /// What was deployed in place of the overlay: the overlay broken in one way on purpose.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mutant: Option<String>,
     pub provider: String,
     /// Names and versions of programs that matter to the result.
     pub versions: BTreeMap<String, String>,
@@ -90,6 +93,12 @@ pub struct RunHeader {
 }
 
 impl RunHeader {
+    /// The mutant that was deployed, if any. Before the header told it, only the command did.
+    pub fn deployed_mutant(&self) -> Option<&str> {
+        let of_command = || self.again.split_once(" --mutant ")?.1.split_whitespace().next();
+        self.mutant.as_deref().or_else(of_command)
+    }
+
     /// Ids of the promises that nobody has confirmed.
     pub fn guesses(&self) -> Vec<&str> {
         self.promises.iter().filter(|promised| promised.guessed).map(|promised| promised.id.as_str()).collect()
@@ -103,6 +112,12 @@ pub struct Promised {
     pub says: String,
     /// Where the document says so.
     pub reference: String,
+    /// The part of the document's address that leads to this place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<String>,
+    /// The passage, word for word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quote: Option<String>,
     /// Nobody has confirmed it, so it decides nothing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub guessed: bool,
@@ -178,6 +193,11 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         differs: Vec<String>,
     },
+    /// Images that name one release while a program of another runs in their place, and what that one says of itself;
+    /// said where there are any.
+    OtherReleases {
+        images: BTreeMap<String, String>,
+    },
     StageStarted {
         stage: Stage,
         detail: String,
@@ -206,6 +226,9 @@ pub enum Event {
         provider: String,
         kubernetes: String,
         nodes: Vec<String>,
+        /// What a cluster that exists already was found to have and to lack, by what was looked for.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        found: BTreeMap<String, String>,
     },
     ScenarioStarted {
         scenario: String,
@@ -345,10 +368,15 @@ mod tests {
     }
 
     #[test]
-    fn a_header_from_before_promises_were_told_is_read() {
+    fn a_header_from_before_promises_and_mutants_were_told_is_read() {
         let line = r#"{"schema":1,"at_ms":5,"event":"run-started","run":"r","seed":1,"system":"s","overlay":"o","provider":"p","versions":{},"scenarios":[],"again":"a"}"#;
         let Event::RunStarted(header) = Record::from_line(line).unwrap().event else { panic!("no header") };
         assert!(header.promises.is_empty());
+        assert_eq!(header.deployed_mutant(), None);
+        let again = r#"again":"gauntlet run --mutant redis.failover/no-replicas --seed 1"#;
+        let line = line.replace(r#"again":"a"#, again);
+        let Event::RunStarted(header) = Record::from_line(&line).unwrap().event else { panic!("no header") };
+        assert_eq!(header.deployed_mutant(), Some("redis.failover/no-replicas"));
     }
 
     #[test]

@@ -88,6 +88,9 @@ pub struct Check {
     pub looks: Option<Outcome>,
     /// What was seen, with numbers.
     pub detail: String,
+    /// The same in one plain sentence for people who know neither the check nor the scenario; reports say it first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told: Option<String>,
 }
 
 impl Check {
@@ -195,8 +198,10 @@ impl Verdict {
     }
 }
 
+/// In words first, where there are any; then by its name.
 fn describe(check: &Check) -> String {
-    format!("{} ({}, {}): {}", check.name, check.promise, check.reference, check.detail)
+    let told = check.told.as_ref().map_or(String::new(), |told| format!("{told}\n  "));
+    format!("{told}{} ({}, {}): {}", check.name, check.promise, check.reference, check.detail)
 }
 
 impl Observations {
@@ -245,7 +250,7 @@ mod tests {
 
     fn check(outcome: Outcome) -> Check {
         let (promise, reference, name, detail) = ("p".into(), "r".into(), "n".into(), "d".into());
-        Check { promise, reference, name, outcome, looks: None, detail }
+        Check { promise, reference, name, outcome, looks: None, detail, told: None }
     }
 
     fn judged(faults: Vec<FaultEvidence>, outcomes: &[Outcome]) -> &'static str {

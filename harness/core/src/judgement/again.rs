@@ -67,6 +67,7 @@ fn check(row: &Row) -> Check {
         outcome: row.new.outcome,
         looks: None,
         detail: row.new.detail.clone(),
+        told: row.new.told.clone(),
     };
     match &row.old {
         Some(Check { outcome: Outcome::Unconfirmed, .. }) => check.unconfirmed(),
@@ -120,7 +121,7 @@ mod tests {
 
     fn old(name: &str, outcome: Outcome) -> Check {
         let (promise, reference, detail) = ("p".into(), "r".into(), "d".into());
-        Check { promise, reference, name: name.into(), outcome, looks: None, detail }
+        Check { promise, reference, name: name.into(), outcome, looks: None, detail, told: None }
     }
 
     #[test]
@@ -134,7 +135,7 @@ mod tests {
     }
 
     fn ruled(name: &str, outcome: Outcome) -> Answer {
-        let ruling = Ruling { promise: "p".into(), check: name.into(), outcome, detail: "now".into() };
+        let ruling = Ruling { promise: "p".into(), check: name.into(), outcome, detail: "now".into(), told: None };
         Answer { rulings: vec![ruling], ..Answer::default() }
     }
 

@@ -1,10 +1,13 @@
 //! Everything that can be asked of histories.
 
+use super::disruption::{Drain, Evictions, Quorum, Steady};
 use crate::checkers::nats::Span;
+use crate::kept::Compared;
+use crate::matrix::asked::Asked;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// A question with the files of the histories that it is about, as a line of a scenario's `questions.jsonl`.
+/// A question with the files of the histories that it is about, as a line of a scenario's `questions.jsonl.gz`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Saved {
     /// Names of files in the scenario's folder, by client.
@@ -12,7 +15,7 @@ pub struct Saved {
     pub question: Question,
 }
 
-/// What can be asked. Times are in microseconds since 1970.
+/// What can be asked: of histories, or of what a scenario saw and put into the question. Times are in microseconds since 1970.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "about", rename_all = "kebab-case")]
 pub enum Question {
@@ -23,6 +26,12 @@ pub enum Question {
     Gap(Gap),
     Refusals(Refusals),
     Control(Control),
+    Matrix(Asked),
+    Restored(Restored),
+    Evictions(Evictions),
+    Quorum(Quorum),
+    Drain(Drain),
+    Steady(Steady),
 }
 
 impl Question {
@@ -36,6 +45,8 @@ impl Question {
             Self::Gap(asked) => vec![&asked.client],
             Self::Refusals(asked) => vec![&asked.client],
             Self::Control(asked) => asked.clients.iter().map(|client| client.name.as_str()).collect(),
+            Self::Matrix(_) | Self::Restored(_) => vec![],
+            Self::Evictions(_) | Self::Quorum(_) | Self::Drain(_) | Self::Steady(_) => vec![],
         }
     }
 }
@@ -150,4 +161,46 @@ pub struct Control {
     pub clients: Vec<Client>,
     pub stream: String,
     pub consumer: String,
+}
+
+/// Is everything back that was lost?
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restored {
+    pub promise: String,
+    pub check: String,
+    pub read: Read,
+}
+
+/// What a store was seen to hold at last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Read {
+    /// Beside what it held before.
+    Compared(Compared),
+    /// It could not be read.
+    Unread { why: String },
+}
+
+impl Read {
+    /// What is not as it was, in a plain sentence.
+    pub fn told(&self) -> String {
+        match self {
+            Self::Unread { why } => format!("nothing could be read after the restore: {why}"),
+            Self::Compared(compared) => compared.told_differences(),
+        }
+    }
+
+    /// How much there is as it was.
+    ///
+    /// # Errors
+    /// What is not.
+    pub fn as_it_was(&self) -> Result<String, String> {
+        match self {
+            Self::Unread { why } => Err(why.clone()),
+            Self::Compared(compared) => match compared.differences() {
+                differences if differences.is_empty() => Ok(format!("all of {}", compared.told())),
+                differences => Err(differences.to_string()),
+            },
+        }
+    }
 }

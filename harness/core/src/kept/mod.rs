@@ -7,7 +7,60 @@
 pub mod nats;
 pub mod redis;
 
+use nats::NatsDump;
+use redis::RedisDump;
+use serde::{Deserialize, Serialize};
 use std::fmt;
+
+/// What a store held before, and what it holds now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "store")]
+pub enum Compared {
+    Redis {
+        before: RedisDump,
+        now: RedisDump,
+        /// What the names of keys begin with that nobody else writes.
+        own: String,
+    },
+    Nats {
+        before: NatsDump,
+        now: NatsDump,
+    },
+}
+
+impl Compared {
+    pub fn differences(&self) -> Differences {
+        match self {
+            Self::Redis { before, now, own } => before.against(now, own),
+            Self::Nats { before, now } => before.against(now),
+        }
+    }
+
+    /// `3 of 412 keys were not back after the restore`
+    pub fn told_differences(&self) -> String {
+        let (all, things) = match self {
+            Self::Redis { before, .. } => (before.keys.len(), "keys"),
+            Self::Nats { before, .. } => (before.messages() + before.consumers(), "messages and consumers"),
+        };
+        let differences = self.differences();
+        let how = if differences.0.iter().all(|d| d.how == GONE) { "back" } else { "as they were" };
+        let number = differences.0.len();
+        let were = if number == 1 { "was" } else { "were" };
+        let how = if number == 1 && how != "back" { "as it was" } else { how };
+        format!("{number} of {all} {things} {were} not {how} after the restore")
+    }
+
+    /// How much there was before.
+    pub fn told(&self) -> String {
+        match self {
+            Self::Redis { before, .. } => before.told(),
+            Self::Nats { before, .. } => before.told(),
+        }
+    }
+}
+
+/// How it is said that something is not there any more.
+const GONE: &str = "is gone";
 
 /// Names of one kind of difference.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

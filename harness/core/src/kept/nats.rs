@@ -43,11 +43,17 @@ impl NatsDump {
         let mut differences = Differences::default();
         for (name, before) in &self.streams {
             match now.streams.get(name) {
-                None => differences.push(name, format!("stream {name}"), "is gone"),
+                None => differences.push(name, format!("stream {name}"), super::GONE),
                 Some(after) => before.differences(name, after, &mut differences),
             }
         }
         differences
+    }
+
+    /// How much that is, in words.
+    pub fn told(&self) -> String {
+        let streams = self.streams.len();
+        format!("{} messages and {} consumers in {streams} streams", self.messages(), self.consumers())
     }
 
     pub fn messages(&self) -> usize {
@@ -79,7 +85,7 @@ impl Stream {
         for (sequence, before) in &self.messages {
             let what = format!("message {sequence}");
             match now.messages.get(sequence) {
-                None => differences.push(name, what, "is gone"),
+                None => differences.push(name, what, super::GONE),
                 Some(after) if after.subject != before.subject => {
                     differences.push(
                         name,
@@ -96,7 +102,7 @@ impl Stream {
         for (consumer, before) in &self.consumers {
             let what = format!("consumer {consumer}");
             match now.consumers.get(consumer) {
-                None => differences.push(name, what, "is gone"),
+                None => differences.push(name, what, super::GONE),
                 Some(after) if after.config != before.config => {
                     differences.push(name, what, "has another configuration");
                 }

@@ -33,6 +33,16 @@ impl RedisDump {
         Self { taken_ms: self.taken_ms, keys: keys.map(|(key, value)| (key.clone(), value.clone())).collect() }
     }
 
+    /// How much that is, in words.
+    pub fn told(&self) -> String {
+        let shards: Vec<String> = self
+            .kinds_by_shard()
+            .iter()
+            .map(|(shard, kinds)| format!("{} on {shard}", kinds.values().sum::<usize>()))
+            .collect();
+        format!("{} keys ({})", self.keys.len(), shards.join(", "))
+    }
+
     /// How many keys of each type every shard holds.
     pub fn kinds_by_shard(&self) -> BTreeMap<&str, BTreeMap<&str, usize>> {
         let mut shards: BTreeMap<&str, BTreeMap<&str, usize>> = BTreeMap::new();
@@ -50,7 +60,7 @@ impl RedisDump {
             let shard = &before.shard;
             match (now.keys.get(key), before.expires_ms) {
                 (None, Some(at)) if at <= now.taken_ms + EXPIRY_MAY_MOVE_MS => {}
-                (None, _) => differences.push(shard, key, "is gone"),
+                (None, _) => differences.push(shard, key, super::GONE),
                 (Some(_), Some(at)) if at + EXPIRY_MAY_MOVE_MS < now.taken_ms => {
                     differences.push(shard, key, "is there though its time had come");
                 }

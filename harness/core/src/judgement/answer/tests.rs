@@ -1,10 +1,18 @@
 //! Questions and their answers. What the checkers find is tested with them.
 
-use super::super::question::{Allowance, Client, Saved};
 use super::*;
 use crate::checkers::nats::Span as Times;
 use crate::checkers::testing::{history, message, publish, set, set_wait, stream, value};
+use crate::contract::network::{Expected, Protocol};
 use crate::history::{Dump, Observation, Outcome as Came};
+use crate::judgement::{
+    Allowance, Client, Control, Gap, Jobs, Messages, Read, Refusals, Restored, Saved, Store, Telling, Writes,
+};
+use crate::kept::Compared;
+use crate::kept::redis::{RedisDump, RedisKey};
+use crate::matrix::Seen;
+use crate::matrix::asked::{Asked, AskedCell};
+use crate::matrix::judge::{Enforcement, Flanks, Probed};
 use std::collections::BTreeMap;
 
 fn writes() -> Question {
@@ -39,6 +47,8 @@ fn what_is_not_there_any_more_is_broken_with_its_moment() {
     let answer = writes().answer(|_| Some(&lossy));
     assert_eq!(answer.rulings[0].outcome, Outcome::Broken);
     assert_eq!(answer.violations[0].check, "writes that a replica acknowledged are there");
+    let told = "1 of 30 writes to redis that a replica had acknowledged was lost; 0 may be";
+    assert_eq!(answer.rulings[0].told.as_deref(), Some(told));
 }
 
 #[test]
@@ -82,6 +92,8 @@ fn a_gap_is_measured_and_the_moment_at_which_it_became_too_long_shown() {
     let answer = gap(Some(vec!["shard a".into()])).answer(|_| Some(&history));
     assert_eq!(answer.rulings[0].outcome, Outcome::Broken);
     assert_eq!(answer.rulings[0].detail, "after 2.6 s, 1s allowed");
+    let told = "redis did not serve its clients for 2.6 s (shard a); 1 s are allowed";
+    assert_eq!(answer.rulings[0].told.as_deref(), Some(told));
     assert_eq!(answer.figures[0].name, "failover time");
     assert_eq!(answer.violations[0].at_ms, 1900);
     let other = gap(Some(vec!["shard b".into()])).answer(|_| Some(&history));
@@ -108,7 +120,10 @@ fn without_a_quorum_publishes_end_in_errors_and_in_time() {
     ] {
         let attempts = (0..count).map(|n| publish(&format!("m{n}"), 110 + n * 10, outcome)).collect();
         let history = history(attempts, vec![], stream());
-        assert_eq!(outcomes(&refusals().answer(|_| Some(&history))), expected, "{outcome:?} {count}");
+        let answer = refusals().answer(|_| Some(&history));
+        assert_eq!(outcomes(&answer), expected, "{outcome:?} {count}");
+        let told = "nats acknowledged 6 publishes with most servers down; none may be".to_owned();
+        assert_eq!(answer.rulings[0].told, (outcome == Came::Ok).then_some(told));
     }
 }
 
@@ -128,7 +143,10 @@ fn messages_that_are_gone_are_found() {
     };
     let (whole, lossy) = (of(0), of(7));
     assert_eq!(outcomes(&question.answer(|_| Some(&whole))), [Outcome::Held]);
-    assert_eq!(outcomes(&question.answer(|_| Some(&lossy))), [Outcome::Broken]);
+    let answer = question.answer(|_| Some(&lossy));
+    assert_eq!(outcomes(&answer), [Outcome::Broken]);
+    let told = "1 of 30 messages that nats had acknowledged was lost";
+    assert_eq!(answer.rulings[0].told.as_deref(), Some(told));
 }
 
 #[test]
@@ -153,5 +171,65 @@ fn a_question_survives_its_line() {
         let saved = Saved { histories, question };
         let line = serde_json::to_string(&saved).unwrap();
         assert_eq!(serde_json::from_str::<Saved>(&line).unwrap(), saved, "{line}");
+    }
+}
+
+#[test]
+fn probes_of_a_network_are_judged_by_source() {
+    let flanks = Flanks { before: Some(Seen::Open), after: Some(Seen::Open) };
+    let asked = |seen| {
+        let cell = AskedCell {
+            from: "stranger".into(),
+            to: "db".into(),
+            port: 5432,
+            protocol: Protocol::Tcp,
+            expected: Expected::Denied("no row".into()),
+            nothing_there: None,
+            probes: vec![Probed { way: "stranger-0 → 10.0.0.1:5432".into(), seen, flanks }],
+            policies: vec![],
+        };
+        Question::Matrix(Asked { promise: "p".into(), enforcement: Enforcement::Drops, cells: vec![cell] })
+    };
+    for (seen, outcome) in [(Seen::Timeout, Outcome::Held), (Seen::Open, Outcome::Broken)] {
+        let answer = asked(seen).answer(|_| None);
+        assert_eq!(answer.rulings[0].check, "stranger reaches what it may and no more");
+        assert_eq!(outcomes(&answer), [outcome], "{seen}");
+    }
+}
+
+#[test]
+fn what_was_restored_is_compared_with_what_was_lost() {
+    let dump = |digest: &str| {
+        let key = RedisKey { shard: "a".into(), kind: "string".into(), digest: digest.into(), expires_ms: None };
+        RedisDump { taken_ms: 1, keys: [("k".to_owned(), key)].into() }
+    };
+    let restored = |read| Question::Restored(Restored { promise: "p".into(), check: "c".into(), read });
+    let compared = |now| Read::Compared(Compared::Redis { before: dump("1"), now, own: "k".into() });
+    for (read, outcome, told, plainly) in [
+        (compared(dump("1")), Outcome::Held, "all of 1 keys (1 on a)", None),
+        (
+            compared(dump("2")),
+            Outcome::Broken,
+            "1 differ (1 of a): k (string) has another value",
+            Some("1 of 1 keys was not as it was after the restore"),
+        ),
+        (
+            compared(RedisDump::default()),
+            Outcome::Broken,
+            "1 differ (1 of a): k is gone",
+            Some("1 of 1 keys was not back after the restore"),
+        ),
+        (
+            Read::Unread { why: "no answer".into() },
+            Outcome::Broken,
+            "no answer",
+            Some("nothing could be read after the restore: no answer"),
+        ),
+    ] {
+        let question = restored(read);
+        let text = serde_json::to_string(&question).unwrap();
+        let answer = serde_json::from_str::<Question>(&text).unwrap().answer(|_| None);
+        assert_eq!((answer.rulings[0].outcome, answer.rulings[0].detail.as_str()), (outcome, told), "{text}");
+        assert_eq!(answer.rulings[0].told.as_deref(), plainly);
     }
 }
