@@ -1,6 +1,7 @@
 //! The contract against itself: every dangling reference and every contradiction, with where it stands.
 
 mod contradictions;
+mod names;
 mod references;
 
 use super::model::{Contract, Only, Ref};
@@ -11,6 +12,7 @@ use crate::yaml::Located;
 /// Everything wrong with a contract that parsed, in the order of the file.
 pub fn problems(file: &str, contract: &Contract) -> Vec<Problem> {
     let mut findings = Findings { file, contract, problems: vec![] };
+    names::check(&mut findings);
     references::check(&mut findings);
     contradictions::check(&mut findings);
     findings.problems.sort_by_key(|problem| (problem.line, problem.column));

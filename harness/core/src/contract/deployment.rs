@@ -29,14 +29,25 @@ impl Contract {
         Some(Deployment { contract: self, overlay_name: name, overlay })
     }
 
+    /// Whether a promise counts for nothing yet, since it or the figures that it is held to are only guessed.
+    pub fn is_guessed(&self, promise: &str) -> bool {
+        let objectives = &self.objectives;
+        let figures = (objectives.drain.iter().map(|x| (&x.promise, x.guessed)))
+            .chain(objectives.failover.iter().map(|x| (&x.promise, x.guessed)))
+            .chain(objectives.consensus.iter().map(|x| (&x.promise, x.guessed)))
+            .chain(self.network.iter().map(|x| (&x.promise, x.guessed)));
+        let mut figures = figures.filter(|(_, guessed)| *guessed);
+        self.promise(promise).is_some_and(|promise| promise.guessed) || figures.any(|(id, _)| id.value == promise)
+    }
+
     /// Ids of the promises that nobody has confirmed.
     pub fn guesses(&self) -> impl Iterator<Item = &str> {
-        self.promises.iter().filter(|promise| promise.guessed).map(|promise| promise.id.value.as_str())
+        self.promises.iter().map(|promise| promise.id.value.as_str()).filter(|id| self.is_guessed(id))
     }
 
     /// Whether a program has proposed everything in here and nobody has confirmed any of it.
     pub fn is_all_guessed(&self) -> bool {
-        !self.promises.is_empty() && self.promises.iter().all(|promise| promise.guessed)
+        !self.promises.is_empty() && self.guesses().count() == self.promises.len()
     }
 
     pub fn promise(&self, id: &str) -> Option<&Promise> {

@@ -84,6 +84,12 @@ pub struct Promise {
     pub says: String,
     /// Where the document says so.
     pub reference: String,
+    /// The part of the document's address that leads to this place.
+    #[serde(default)]
+    pub at: Option<Located<String>>,
+    /// The passage, word for word.
+    #[serde(default)]
+    pub quote: Option<String>,
     /// Proposed by a program and not yet confirmed by a person: it is looked at and told, and decides nothing.
     #[serde(default)]
     pub guessed: bool,

@@ -33,6 +33,9 @@ pub struct Network {
     #[serde(default)]
     pub open: Vec<Rule>,
     pub promise: Ref,
+    /// Whom it restricts was proposed by a program and not yet confirmed by a person: nothing of it is judged.
+    #[serde(default)]
+    pub guessed: bool,
     #[serde(default)]
     pub overlays: Only,
 }
@@ -45,6 +48,9 @@ pub struct Peer {
     pub namespace: String,
     #[serde(default)]
     pub labels: Labels,
+    /// Proposed by a program and not yet confirmed by a person: what it reaches is told, never judged.
+    #[serde(default)]
+    pub guessed: bool,
 }
 
 /// A row of a table. `from` and `to` are workloads, peers, or one of [`BEYOND`].
@@ -149,17 +155,31 @@ enum End<'a> {
     Unrestricted,
 }
 
-fn end<'a>(rules: &'a [Rule], restricted: &[Ref], party: Option<&str>, question: Question<'_>) -> End<'a> {
-    let covering = || rules.iter().filter(|rule| rule.covers(question));
-    match covering().find(|rule| !rule.guessed).or_else(|| covering().next()) {
-        Some(rule) if rule.guessed => End::Guessed(&rule.reference),
-        Some(rule) => End::Listed(&rule.reference),
-        None if restricted.iter().any(|name| Some(name.value.as_str()) == party) => End::NotListed,
-        None => End::Unrestricted,
-    }
+/// One end of a connection: its table, whom that restricts, and the column in which it stands.
+struct Side<'a> {
+    rules: &'a [Rule],
+    restricted: &'a [Ref],
+    party: Option<&'a str>,
+    column: fn(&Rule) -> &[Ref],
 }
 
 impl Network {
+    fn end<'a>(&'a self, side: &Side<'a>, question: Question<'_>) -> End<'a> {
+        let covering = || side.rules.iter().filter(|rule| rule.covers(question));
+        match covering().find(|rule| !rule.guessed).or_else(|| covering().next()) {
+            Some(rule) if rule.guessed => End::Guessed(&rule.reference),
+            Some(rule) => End::Listed(&rule.reference),
+            None if !side.restricted.iter().any(|name| Some(name.value.as_str()) == side.party) => End::Unrestricted,
+            None => self.doubt(side, question).map_or(End::NotListed, |rule| End::Guessed(&rule.reference)),
+        }
+    }
+
+    /// What a program did not understand of an end denies nothing there. `anywhere` tells nothing of its end.
+    fn doubt<'a>(&'a self, side: &Side<'a>, question: Question<'_>) -> Option<&'a Rule> {
+        let speaks = |rule: &Rule| !(side.column)(rule).iter().any(|name| name.value == ANYWHERE);
+        self.open.iter().find(|rule| rule.guessed && rule.covers(question) && speaks(rule))
+    }
+
     /// The rows of all tables.
     pub fn rules(&self) -> impl Iterator<Item = &Rule> {
         self.ingress.iter().chain(&self.egress).chain(&self.open)
@@ -169,6 +189,7 @@ impl Network {
     pub fn assumed(&self) -> Self {
         let mut assumed = self.clone();
         assumed.ingress.iter_mut().chain(&mut assumed.egress).for_each(|rule| rule.guessed = false);
+        assumed.peers.iter_mut().for_each(|peer| peer.guessed = false);
         assumed
     }
 
@@ -182,11 +203,17 @@ impl Network {
 
     /// What is expected of one cell.
     pub fn expect(&self, question: Question<'_>) -> Expected {
-        if let Some(rule) = self.open.iter().find(|rule| rule.covers(question)) {
+        if let Some(rule) = self.open.iter().find(|rule| !rule.guessed && rule.covers(question)) {
             return Expected::Open(rule.reference.clone());
         }
-        let leaves = end(&self.egress, &self.restricted_egress, question.from, question);
-        let enters = end(&self.ingress, &self.restricted_ingress, question.to, question);
+        let is_party = |peer: &&Peer| [question.from, question.to].contains(&Some(peer.name.value.as_str()));
+        if let Some(peer) = self.peers.iter().filter(|peer| peer.guessed).find(is_party) {
+            return Expected::Open(format!("unconfirmed: the peer {}", peer.name.value));
+        }
+        let (rules, restricted) = (&self.egress, &self.restricted_egress);
+        let leaves = self.end(&Side { rules, restricted, party: question.from, column: |rule| &rule.from }, question);
+        let (rules, restricted) = (&self.ingress, &self.restricted_ingress);
+        let enters = self.end(&Side { rules, restricted, party: question.to, column: |rule| &rule.to }, question);
         let (from, to) = (question.from.unwrap_or("a stranger"), question.to.unwrap_or("a stranger"));
         match (leaves, enters) {
             (End::NotListed, _) => Expected::Denied(format!("no egress row of {from} lists it")),
@@ -247,6 +274,40 @@ open:
         ] {
             assert_eq!(expected(&network, from, to, port), now, "{from} {to} {port}");
             assert_eq!(expected(&network.assumed(), from, to, port), assumed, "{from} {to} {port}");
+        }
+    }
+
+    #[test]
+    fn a_guessed_peer_is_judged_by_nothing() {
+        let text = NETWORK.replace("namespace: monitoring}", "namespace: monitoring, guessed: true}");
+        let network: Network = crate::yaml::parse("n", &text).unwrap();
+        for (to, port, assumed) in [("api", 9090, "allowed"), ("db", 5432, "denied")] {
+            let question = Question { from: Some("prometheus"), to: Some(to), port, protocol: Protocol::Tcp };
+            assert_eq!(network.expect(question).word(), "left open");
+            assert_eq!(network.assumed().expect(question).word(), assumed);
+        }
+    }
+
+    #[test]
+    fn what_was_not_understood_of_an_end_denies_nothing_there_and_allows_nothing() {
+        let doubts = "open:
+  - {from: [anywhere], to: [db], ports: [5432], reference: an address, guessed: true}
+  - {from: [api], to: [anywhere], reference: a block, guessed: true}
+";
+        let text = format!("{}{doubts}", NETWORK.split("open:").next().unwrap());
+        let network: Network = crate::yaml::parse("n", &text).unwrap();
+        for (from, to, port, says) in [
+            (None, Some("db"), 5432, "left open"),
+            (None, Some("db"), 5433, "denied"),
+            (Some("api"), Some("db"), 5432, "allowed"),
+            (Some("web"), Some("db"), 5432, "denied"),
+            (Some("api"), Some("outside"), 443, "left open"),
+            (Some("api"), Some("db"), 5433, "left open"),
+            (Some("api"), Some("db"), 1, "denied"),
+        ] {
+            let question = Question { from, to, port, protocol: Protocol::Tcp };
+            assert_eq!(network.expect(question).word(), says, "{from:?} to {to:?} {port}");
+            assert_eq!(network.assumed().expect(question).word(), says, "{from:?} to {to:?} {port}");
         }
     }
 

@@ -70,6 +70,9 @@ pub struct Failover {
     /// The lost member is back, in sync, this long after it was allowed to come back.
     pub rejoin_within: Span,
     pub promise: Ref,
+    /// These figures were proposed by a program and not yet confirmed by a person: their promise counts for nothing.
+    #[serde(default)]
+    pub guessed: bool,
 }
 
 /// `node_timeout_factor` times the live node timeout, plus `plus`, at most `at_most`.
@@ -107,6 +110,9 @@ pub struct Consensus {
     #[serde(default)]
     pub unavailable_at_most: Vec<Unavailability>,
     pub promise: Ref,
+    /// These figures were proposed by a program and not yet confirmed by a person: their promise counts for nothing.
+    #[serde(default)]
+    pub guessed: bool,
 }
 
 /// As long as `elections` elections at their slowest take, plus `plus`, at most `at_most`.
@@ -136,6 +142,9 @@ pub struct Drain {
     /// Share of plainly acknowledged writes that may be lost, in percent.
     pub plain_loss_percent: f64,
     pub promise: Ref,
+    /// These figures were proposed by a program and not yet confirmed by a person: their promise counts for nothing.
+    #[serde(default)]
+    pub guessed: bool,
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -3,6 +3,7 @@
 use super::Promised;
 use super::manifests::{Manifest, Manifests};
 use super::row::Row;
+use super::stores::{self, Known};
 use super::workload::Workload;
 use serde_json::{Value, json};
 
@@ -49,7 +50,9 @@ impl Guess {
     /// What a budget keeps is the only thing known of how many a workload needs.
     fn quorum(&mut self, manifests: &Manifests<'_>, workload: &Workload<'_>, budget: &Manifest) {
         let floor = floor(manifests, workload).filter(|floor| *floor > 0 && *floor < workload.replicas());
-        let Some(floor) = floor.filter(|_| super::stores::known(manifests, workload).is_none()) else { return };
+        let has_another =
+            || stores::known(manifests, workload).is_some_and(|found| !matches!(found.known, Known::Unclear(_)));
+        let Some(floor) = floor.filter(|_| !has_another()) else { return };
         let id = format!("quorum.{}", workload.name);
         if self.promises.iter().any(|promised| promised.id == id) {
             return;

@@ -2,6 +2,7 @@
 
 use super::manifests::{Manifests, image_name};
 use super::row::Row;
+use super::stores;
 use super::workload::container_ports;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,7 +31,7 @@ pub fn is_at_hand(image: &str) -> bool {
 pub fn guess(manifests: &Manifests<'_>) -> Vec<Row> {
     let mut images: BTreeMap<&str, (BTreeSet<u16>, String)> = BTreeMap::new();
     for workload in manifests.workloads.iter().chain(manifests.unusable.iter().map(|(workload, _)| workload)) {
-        let main = workload.containers().next();
+        let main = stores::main(manifests, workload);
         for container in workload.all_containers() {
             let name = image_name(container["image"].as_str().unwrap_or_default());
             if name.is_empty() || is_at_hand(name) {
@@ -39,7 +40,7 @@ pub fn guess(manifests: &Manifests<'_>) -> Vec<Row> {
             let (ports, _) = images.entry(name).or_insert_with(|| (BTreeSet::new(), workload.manifest.origin()));
             ports.extend(container_ports(container).map(|(_, port)| port));
             let elsewhere: Vec<u16> = workload.listed_ports().into_iter().map(|(_, port)| port).collect();
-            // Ports that no container lists are most likely those of the first.
+            // Ports that no container lists are most likely those of the one that does the work.
             if main == Some(container) {
                 let unlisted = manifests.ports(workload).into_iter().map(|(_, port)| port);
                 ports.extend(unlisted.filter(|port| !elsewhere.contains(port)));

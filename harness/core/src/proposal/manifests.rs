@@ -1,8 +1,9 @@
 //! What manifests say: objects with the files that they come from, and the Services in front of workloads.
 
 use super::workload::Workload;
+use crate::dns;
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// An object and the file that it comes from, as people find it.
 #[derive(Debug, Clone)]
@@ -17,7 +18,12 @@ impl Manifest {
     }
 
     pub fn namespace(&self) -> &str {
-        self.object["metadata"]["namespace"].as_str().unwrap_or("default")
+        self.stated_namespace().unwrap_or("default")
+    }
+
+    /// The namespace that it says itself.
+    pub fn stated_namespace(&self) -> Option<&str> {
+        self.object["metadata"]["namespace"].as_str().filter(|namespace| !namespace.is_empty())
     }
 
     pub fn kind(&self) -> &str {
@@ -32,36 +38,78 @@ impl Manifest {
 
     /// Where a person finds it.
     pub fn origin(&self) -> String {
-        format!("{} {} in {}", self.kind(), self.name(), self.file)
+        let name = if self.name().is_empty() { "without a name" } else { self.name() };
+        format!("{} {name} in {}", self.kind(), self.file)
     }
 }
 
+/// Namespaces that every cluster has.
+pub const EVERYWHERE: [&str; 4] = ["default", "kube-system", "kube-public", "kube-node-lease"];
+
+/// Namespaces of what clusters mostly have for all who live there.
+const ELSEWHERE: [&str; 17] = [
+    "argocd",
+    "cert-manager",
+    "external-secrets",
+    "flux-system",
+    "ingress-nginx",
+    "istio-ingress",
+    "istio-system",
+    "keda",
+    "kyverno",
+    "linkerd",
+    "logging",
+    "monitoring",
+    "nginx-ingress",
+    "observability",
+    "prometheus",
+    "traefik",
+    "velero",
+];
+
 pub struct Manifests<'a> {
-    pub all: &'a [Manifest],
+    /// Those that have a name.
+    pub all: Vec<&'a Manifest>,
+    /// Those that no overlay can apply, since they have none.
+    pub nameless: Vec<&'a Manifest>,
     /// Names are taken once: of several workloads the first one has it.
     pub workloads: Vec<Workload<'a>>,
-    /// Those whose name is taken, or whose pods nothing tells apart.
+    /// Those whose name is taken or that Kubernetes would refuse, or whose pods nothing tells apart.
     pub unusable: Vec<(Workload<'a>, String)>,
 }
 
 impl<'a> Manifests<'a> {
     pub fn of(all: &'a [Manifest]) -> Self {
-        let mut manifests = Self { all, workloads: vec![], unusable: vec![] };
-        for workload in all.iter().filter_map(Workload::of) {
-            if let Some(other) = manifests.workloads.iter().find(|other| other.name == workload.name) {
-                let why = format!("{} has this name already", other.manifest.origin());
-                manifests.unusable.push((workload, why));
-            } else if workload.labels().is_empty() {
-                manifests.unusable.push((workload, "its pods carry no labels, by which they could be told".to_owned()));
-            } else {
-                manifests.workloads.push(workload);
+        let (nameless, all): (Vec<&Manifest>, Vec<&Manifest>) = all.iter().partition(|m| m.name().is_empty());
+        let mut manifests = Self { all, nameless, workloads: vec![], unusable: vec![] };
+        let workloads: Vec<Workload<'a>> = manifests.all.iter().filter_map(|manifest| Workload::of(manifest)).collect();
+        for workload in workloads {
+            let workload = workload.scaled_by(manifests.of_kind("HorizontalPodAutoscaler"));
+            match manifests.obstacle(&workload) {
+                Some(why) => manifests.unusable.push((workload, why)),
+                None => manifests.workloads.push(workload),
             }
         }
         manifests
     }
 
+    /// Why a contract cannot speak of a workload.
+    fn obstacle(&self, workload: &Workload<'a>) -> Option<String> {
+        if let Some(other) = self.workloads.iter().find(|other| other.name == workload.name) {
+            return Some(format!("{} has this name already", other.manifest.origin()));
+        }
+        let refused = |what: &str, name: &str| format!("Kubernetes takes no {what} that is called {name:?}");
+        if !dns::is_subdomain(workload.name) {
+            return Some(refused("workload", workload.name));
+        }
+        if !dns::is_label(workload.namespace) {
+            return Some(refused("namespace", workload.namespace));
+        }
+        workload.labels().is_empty().then(|| "its pods carry no labels, by which they could be told".to_owned())
+    }
+
     pub fn of_kind(&self, kind: &str) -> impl Iterator<Item = &'a Manifest> {
-        self.all.iter().filter(move |manifest| manifest.kind() == kind)
+        self.all.iter().copied().filter(move |manifest| manifest.kind() == kind)
     }
 
     /// Whether there is an object of that kind and name.
@@ -74,10 +122,20 @@ impl<'a> Manifests<'a> {
         self.workloads.iter().filter(move |w| w.namespace == namespace && w.is_selected(selector))
     }
 
-    /// Namespaces in which something lives.
+    /// Namespaces of the system: those that it makes, where pods of it live, and others that nobody is known to have.
     pub fn namespaces(&self) -> BTreeSet<&'a str> {
         let declared = self.of_kind("Namespace").map(Manifest::name);
-        self.workloads.iter().map(|workload| workload.namespace).chain(declared).collect()
+        let own = self.workloads.iter().map(|workload| workload.namespace).chain(declared);
+        let stated = self.all.iter().filter_map(|manifest| manifest.stated_namespace());
+        let known = |name: &str| EVERYWHERE.contains(&name) || ELSEWHERE.contains(&name);
+        own.chain(stated.filter(|name| !known(name))).filter(|name| dns::is_label(name)).collect()
+    }
+
+    /// Namespaces that look like somebody else's, with an object for each.
+    pub fn foreign_namespaces(&self) -> BTreeMap<&'a str, &'a Manifest> {
+        let own = self.namespaces();
+        let stated = self.all.iter().rev().filter_map(|manifest| Some((manifest.stated_namespace()?, *manifest)));
+        stated.filter(|(name, _)| dns::is_label(name) && !own.contains(name)).collect()
     }
 
     /// The Services in front of a workload.
@@ -93,16 +151,19 @@ impl<'a> Manifests<'a> {
         })
     }
 
+    /// Ports that Services send to.
+    pub fn sent_ports(&self, workload: &Workload<'a>) -> Vec<u16> {
+        let sent = self
+            .services(workload)
+            .flat_map(|service| list(&service.object["spec"], "ports").filter(|port| is_tcp(port)).map(target_port));
+        sent.filter_map(|port| workload.port(port)).collect()
+    }
+
     /// Every port that pods of a workload are known to answer on: as containers list them, as they are probed, and as
     /// Services send to them. A container need not list its ports.
     pub fn ports(&self, workload: &Workload<'a>) -> Vec<(String, u16)> {
         let mut ports = workload.listed_ports();
-        let sent = self.services(workload).flat_map(|service| {
-            let ports = service.object["spec"]["ports"].as_array();
-            ports.into_iter().flatten().filter(|port| is_tcp(port)).map(target_port)
-        });
-        let further: Vec<u16> = workload.probed_ports().chain(sent.filter_map(|port| workload.port(port))).collect();
-        for port in further {
+        for port in workload.probed_ports().chain(self.sent_ports(workload)) {
             if !ports.iter().any(|(_, known)| *known == port) {
                 ports.push((format!("port-{port}"), port));
             }

@@ -1,5 +1,6 @@
-//! A contract proposed from manifests, for a person to confirm. Everything in it is guessed and says so: its promises and
-//! the rows of its network carry `guessed: true`, by which they are looked at and told but decide nothing.
+//! A contract proposed from manifests, for a person to confirm. Everything in it is guessed and says so: its promises,
+//! figures that are invented, its network with peers and rows carry `guessed: true`, by which they are looked at and told
+//! but decide nothing.
 //!
 //! - [`manifests`], [`workload`]: objects with their files, workloads, Services and what belongs together
 //! - [`budgets`]: PodDisruptionBudgets, and what they keep
@@ -103,14 +104,21 @@ pub fn propose(source: Source<'_>, manifests: &[Manifest]) -> Proposal {
 const HEAD: &str = "\
 # Proposed from manifests by a program. Nothing in here is promised yet: `gauntlet run` looks at it, tells what it saw, and
 # judges none of it. Compare each entry with what your documentation promises and correct it; then delete `guessed: true`
-# from the promise that it names, and say under `reference` where the promise is written.
+# from the promise that it names and, where it has that line itself, from the entry, and say under `reference` where the
+# promise is written.
 ";
-const PROMISES: &str = "Confirm a promise by deleting its line `guessed: true`.";
+const PROMISES: &str =
+    "Confirm a promise by deleting its line `guessed: true`, and that of the entry that names it, where it has one.";
 const IMAGES: &str = "\
 These images are not at hand, so a stand-in that answers on these ports runs in their place: what is said of the system
 is said of its manifests, not of these programs. Where nodes can pull them, delete their entries.";
 const STORES: &str =
     "Passwords and certificates cannot be guessed: add `password: {secret: NAME, key: KEY}` and `clientTls: SECRET`.";
+const OBJECTIVES: &str = "
+# Manifests say nothing of these figures, so they are invented: put in what you promise, and delete `guessed: true` from
+# each entry. Until then its promise counts for nothing, also where that is confirmed.
+objectives:
+";
 const BACKUPS: &str = "\
 Backups found. Each counts once the way back is written down: its store, the files of one run, and the steps of a restore.";
 
@@ -181,11 +189,12 @@ fn objectives(text: &mut String, drains: bool, failover: &[Row], consensus: &[Ro
     if !drains && !is_on(failover) && !is_on(consensus) {
         text.push_str("\nobjectives: {}\n");
     } else {
-        text.push_str("\n# Manifests say nothing of these figures: put in what you promise.\nobjectives:\n");
+        text.push_str(OBJECTIVES);
     }
     if drains {
         text.push_str(
-            "  drain:\n    within: 5m\n    unavailableAtMost: []\n    plainLossPercent: 1\n    promise: drain\n",
+            "  drain:\n    within: 5m\n    unavailableAtMost: []\n    plainLossPercent: 1\n    promise: drain\n    \
+             guessed: true\n",
         );
     }
     section(text, "  ", "failover", "", failover);

@@ -1,6 +1,6 @@
 //! What the manifests use and do not have: the part of an installation guide that is not manifests.
 
-use super::manifests::{Manifest, Manifests};
+use super::manifests::{EVERYWHERE, Manifest, Manifests};
 use super::row::{Row, flow, one_line, section};
 use super::workload::{Needed, Workload};
 use serde_json::{Value, json};
@@ -16,6 +16,16 @@ type Place<'a> = (&'a str, &'a str);
 pub fn write(text: &mut String, manifests: &Manifests<'_>, definitions: Option<&str>) {
     let namespaces: Vec<&str> = manifests.namespaces().into_iter().collect();
     let _ = writeln!(text, "\nprerequisites:\n  namespaces: {}", flow(&json!(namespaces)));
+    for (namespace, manifest) in manifests.foreign_namespaces() {
+        let origin = one_line(&manifest.origin());
+        let whose = match EVERYWHERE.contains(&namespace) {
+            true => "which every cluster has: nothing is to be done",
+            false => {
+                "which looks like somebody else's: add it where the cluster under test lacks it, or applying is refused"
+            }
+        };
+        let _ = writeln!(text, "  # {origin} is for the namespace {namespace}, {whose}.");
+    }
     if let Some(path) = definitions {
         let row = Row::new("").with("path", path).with("from", "whoever defines these kinds in a real cluster");
         let comment =
@@ -35,6 +45,10 @@ pub fn write(text: &mut String, manifests: &Manifests<'_>, definitions: Option<&
     for manifest in manifests.all.iter().filter(|manifest| has_pods(manifest)) {
         let origin = one_line(&manifest.origin());
         let _ = writeln!(text, "  # {origin} has pods and is of no kind that a contract knows: nothing looks at them.");
+    }
+    for manifest in &manifests.nameless {
+        let origin = one_line(&manifest.origin());
+        let _ = writeln!(text, "  # {origin} cannot be applied, so nothing is said of it: give it `metadata.name`.");
     }
     for (namespace, name, user) in missing_accounts(manifests) {
         let _ = writeln!(

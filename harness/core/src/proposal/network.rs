@@ -1,9 +1,14 @@
 //! NetworkPolicies as rows of a table. A contract must not be derived from the policies under test, so no row counts until
 //! a person has held it against the documentation.
 
+mod parties;
+mod peers;
+
 use super::manifests::{Manifest, Manifests, list};
 use super::row::{Row, flow, one_line, section};
 use super::workload::Workload;
+use parties::{METADATA, Party, is_dns, named};
+use peers::Peers;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -13,10 +18,12 @@ use std::fmt::Write as _;
 pub struct Guess {
     restricted_ingress: BTreeSet<String>,
     restricted_egress: BTreeSet<String>,
-    /// Parties that are not in the manifests, by name.
-    peers: BTreeMap<String, Row>,
+    /// Parties that are not in the manifests.
+    peers: Peers,
     ingress: Vec<Row>,
     egress: Vec<Row>,
+    /// What was not understood of the others: nothing is denied by it.
+    open: Vec<Row>,
     /// What has no row, and why.
     not_understood: Vec<String>,
     /// Where the policies are.
@@ -29,14 +36,12 @@ enum Direction {
     Egress,
 }
 
-const METADATA: &str = "metadata";
-/// Its addresses are no private ones, so a block that leaves out those has them.
-const METADATA_ADDRESSES: &str = "169.254.";
 const METADATA_QUESTION: &str =
     "The block leaves out private addresses and not 169.254.0.0/16. Is the cloud's metadata service meant?";
 
 pub fn guess(manifests: &Manifests<'_>) -> Guess {
-    let mut guess = Guess::default();
+    let names = manifests.workloads.iter().map(|workload| workload.name);
+    let mut guess = Guess { peers: Peers::beside(names), ..Guess::default() };
     for policy in manifests.of_kind("NetworkPolicy") {
         guess.policy(manifests, policy);
     }
@@ -50,19 +55,21 @@ struct Ports {
     protocols: BTreeSet<&'static str>,
 }
 
-/// Who is meant by a peer of a rule.
-enum Party<'m, 'a> {
-    Workload(&'m Workload<'a>),
-    Named(String),
+/// What a rule says of one destination.
+#[derive(Default)]
+struct Said {
+    ports: Ports,
+    /// Ports that no row can list.
+    unclear: Vec<String>,
 }
 
-impl Party<'_, '_> {
-    fn name(&self) -> String {
-        match self {
-            Self::Workload(workload) => workload.name.to_owned(),
-            Self::Named(name) => name.clone(),
-        }
-    }
+/// A rule of a policy and whom it is about.
+#[derive(Clone, Copy)]
+struct Rule<'r, 'm, 'a> {
+    policy: &'r Manifest,
+    rule: &'r Value,
+    selected: &'r [&'m Workload<'a>],
+    direction: Direction,
 }
 
 impl Guess {
@@ -93,135 +100,108 @@ impl Guess {
             };
             restricted.extend(selected.iter().map(|workload| workload.name.to_owned()));
             for rule in list(spec, rules) {
-                self.rule(manifests, policy, &selected, direction, (rule, &rule[peers]));
+                let rule = Rule { policy, rule, selected: &selected, direction };
+                self.rule(manifests, rule, &rule.rule[peers]);
             }
         }
     }
 
-    /// The rows of a rule. Names of ports are those of the destination, so destinations may need rows of their own.
-    fn rule<'a>(
+    fn rule<'a>(&mut self, manifests: &Manifests<'a>, rule: Rule<'_, '_, 'a>, peers: &Value) {
+        let (parties, unclear) = self.parties(manifests, rule.policy, peers, is_dns(rule.rule));
+        if !parties.is_empty() {
+            self.rows(manifests, rule, parties, None);
+        }
+        if !unclear.is_empty() {
+            self.rows(manifests, rule, vec![named("anywhere")], Some(&unclear.join(", ")));
+        }
+    }
+
+    /// The rows of a rule for these parties. Names of ports are those of the destination, so destinations may need rows of
+    /// their own.
+    fn rows<'a>(
         &mut self,
         manifests: &Manifests<'a>,
-        policy: &Manifest,
-        selected: &[&Workload<'a>],
-        direction: Direction,
-        (rule, peers): (&Value, &Value),
+        rule: Rule<'_, '_, 'a>,
+        parties: Vec<Party<'_, 'a>>,
+        unclear: Option<&str>,
     ) {
-        let parties = self.parties(manifests, policy, peers, is_dns(rule));
-        let here = || selected.iter().map(|workload| Party::Workload(workload));
-        let (from, to): (Vec<Party<'_, 'a>>, Vec<Party<'_, 'a>>) = match direction {
+        let here = || rule.selected.iter().map(|workload| Party::Workload(workload));
+        let (from, to): (Vec<Party<'_, 'a>>, Vec<Party<'_, 'a>>) = match rule.direction {
             Direction::Ingress => (parties, here().collect()),
             Direction::Egress => (here().collect(), parties),
         };
+        let from: Vec<String> = from.iter().map(Party::name).collect();
         let mut by_ports: BTreeMap<Ports, Vec<String>> = BTreeMap::new();
         for party in &to {
-            if let Some(ports) = self.ports(manifests, policy, rule, party) {
-                by_ports.entry(ports).or_default().push(party.name());
+            let Some(said) = self.said(manifests, rule, party) else { continue };
+            if !said.unclear.is_empty() {
+                let (why, every) = (said.unclear.join(", "), Ports::default());
+                self.row(rule, (&from, &[party.name()]), &every, Some(&why));
+            }
+            if said.unclear.is_empty() || !said.ports.numbers.is_empty() {
+                by_ports.entry(said.ports).or_default().push(party.name());
             }
         }
-        let from: Vec<String> = from.iter().map(Party::name).collect();
         for (ports, to) in by_ports.into_iter().flat_map(|(ports, to)| apart(&ports, to)) {
-            if from.is_empty() || to.is_empty() {
-                continue;
+            if !to.is_empty() {
+                self.row(rule, (&from, &to), &ports, unclear);
             }
-            let is_metadata = to == [METADATA];
-            let row = Row::new(policy.origin())
-                .asking(is_metadata.then_some(METADATA_QUESTION))
-                .with("from", json!(from))
-                .with("to", json!(to))
-                .with("ports", if ports.numbers.is_empty() { Value::Null } else { json!(ports.numbers) })
-                .with("protocols", if ports.protocols.contains("udp") { json!(ports.protocols) } else { Value::Null })
-                .with("reference", format!("not written down yet, guessed from NetworkPolicy {}", policy.name()))
-                .with("guessed", true);
-            match direction {
-                Direction::Ingress => &mut self.ingress,
-                Direction::Egress => &mut self.egress,
-            }
-            .push(row);
         }
     }
 
-    /// The ports of a rule at one destination; nothing where none of them is one of it.
-    fn ports(
+    fn row(
         &mut self,
-        manifests: &Manifests<'_>,
-        policy: &Manifest,
-        rule: &Value,
-        to: &Party<'_, '_>,
-    ) -> Option<Ports> {
-        let mut ports = Ports::default();
-        let asked: Vec<&Value> = list(rule, "ports").collect();
+        rule: Rule<'_, '_, '_>,
+        (from, to): (&[String], &[String]),
+        ports: &Ports,
+        unclear: Option<&str>,
+    ) {
+        let name = rule.policy.name();
+        let protocols = match ports.numbers.is_empty() {
+            true => json!(["tcp", "udp"]),
+            false if ports.protocols.contains("udp") => json!(ports.protocols),
+            false => Value::Null,
+        };
+        let reference = match unclear {
+            Some(what) => format!("not understood, so left open: {what} of NetworkPolicy {name}"),
+            None => format!("not written down yet, guessed from NetworkPolicy {name}"),
+        };
+        let row = Row::new(rule.policy.origin())
+            .asking((to == [METADATA]).then_some(METADATA_QUESTION))
+            .with("from", json!(from))
+            .with("to", json!(to))
+            .with("ports", if ports.numbers.is_empty() { Value::Null } else { json!(ports.numbers) })
+            .with("protocols", protocols)
+            .with("reference", reference)
+            .with("guessed", true);
+        match (unclear, rule.direction) {
+            (Some(_), _) => &mut self.open,
+            (None, Direction::Ingress) => &mut self.ingress,
+            (None, Direction::Egress) => &mut self.egress,
+        }
+        .push(row);
+    }
+
+    /// What a rule says of one destination; nothing where none of its ports is one of it.
+    fn said(&mut self, manifests: &Manifests<'_>, rule: Rule<'_, '_, '_>, to: &Party<'_, '_>) -> Option<Said> {
+        let mut said = Said::default();
+        let asked: Vec<&Value> = list(rule.rule, "ports").collect();
         for port in &asked {
-            let protocol = if port["protocol"] == "UDP" { "udp" } else { "tcp" };
-            let number = match to {
-                Party::Workload(workload) => {
-                    let known = manifests.ports(workload);
-                    workload.port(&port["port"]).filter(|number| known.iter().any(|(_, port)| port == number))
-                }
-                Party::Named(_) => port["port"].as_u64().and_then(|number| u16::try_from(number).ok()),
-            };
-            match number.filter(|_| port["endPort"].is_null()) {
-                Some(number) => {
-                    ports.numbers.insert(number);
-                    ports.protocols.insert(protocol);
-                }
-                None => self.not_understood.push(format!("{}: port {} of {}", policy.origin(), flow(port), to.name())),
+            let (numbers, is_clear) = to.ports(manifests, port);
+            let what = || format!("port {} of {}", flow(port), to.name());
+            if !numbers.is_empty() {
+                said.ports.numbers.extend(numbers);
+                said.ports.protocols.insert(if port["protocol"] == "UDP" { "udp" } else { "tcp" });
+            } else if is_clear {
+                let note = format!("{}: {}", rule.policy.origin(), what());
+                self.not_understood.extend((!self.not_understood.contains(&note)).then_some(note));
+            }
+            if !is_clear {
+                said.unclear.push(what());
             }
         }
-        (asked.is_empty() || !ports.numbers.is_empty()).then_some(ports)
-    }
-
-    /// Who is meant by the peers of a rule. None listed means everybody.
-    fn parties<'m, 'a>(
-        &mut self,
-        manifests: &'m Manifests<'a>,
-        policy: &Manifest,
-        peers: &Value,
-        is_dns: bool,
-    ) -> Vec<Party<'m, 'a>> {
-        let Some(peers) = peers.as_array().filter(|peers| !peers.is_empty()) else { return vec![named("anywhere")] };
-        let mut parties: BTreeMap<String, Party<'m, 'a>> = BTreeMap::new();
-        for peer in peers {
-            match self.party(manifests, policy, peer, is_dns) {
-                Some(found) => parties.extend(found.into_iter().map(|party| (party.name(), party))),
-                None => self.not_understood.push(format!("{}: peer {}", policy.origin(), flow(peer))),
-            }
-        }
-        parties.into_values().collect()
-    }
-
-    fn party<'m, 'a>(
-        &mut self,
-        manifests: &'m Manifests<'a>,
-        policy: &Manifest,
-        peer: &Value,
-        is_dns: bool,
-    ) -> Option<Vec<Party<'m, 'a>>> {
-        if let Some(block) = peer["ipBlock"]["cidr"].as_str() {
-            return addresses(block, &peer["ipBlock"]["except"]);
-        }
-        let (pods, spaces) = (&peer["podSelector"], &peer["namespaceSelector"]);
-        if !spaces.is_null() && is_dns {
-            return Some(vec![named("dns")]);
-        }
-        let is_every_namespace = spaces.as_object().is_some_and(serde_json::Map::is_empty);
-        if is_every_namespace && pods.is_null() {
-            return Some(vec![named("anywhere")]);
-        }
-        let space = if spaces.is_null() { policy.namespace() } else { namespace_meant(spaces)? };
-        let found: Vec<Party<'m, 'a>> = manifests.selected(space, pods).map(Party::Workload).collect();
-        if !found.is_empty() {
-            return Some(found);
-        }
-        if !list(pods, "matchExpressions").collect::<Vec<_>>().is_empty() {
-            return None;
-        }
-        let labels = pods["matchLabels"].as_object().filter(|labels| !labels.is_empty());
-        let label = labels.and_then(|labels| labels.values().next()).and_then(Value::as_str);
-        let name = label.map_or_else(|| format!("pods-of-{space}"), |label| format!("{space}-{label}"));
-        let row = Row::new(policy.origin()).with("name", name.clone()).with("namespace", space);
-        self.peers.insert(name.clone(), row.with("labels", labels.map_or(Value::Null, |labels| json!(labels))));
-        Some(vec![Party::Named(name)])
+        let is_something = asked.is_empty() || !said.ports.numbers.is_empty() || !said.unclear.is_empty();
+        is_something.then_some(said)
     }
 
     /// The table, for a person to confirm row by row.
@@ -235,54 +215,28 @@ impl Guess {
         for what in &self.not_understood {
             let _ = writeln!(text, "# Not understood, so add a row if one is meant: {}", one_line(what));
         }
-        text.push_str("network:\n  promise: network\n");
+        text.push_str("network:\n  promise: network\n  guessed: true\n");
         let lists = [("restrictedIngress", &self.restricted_ingress), ("restrictedEgress", &self.restricted_egress)];
         for (key, list) in lists.into_iter().filter(|(_, list)| !list.is_empty()) {
             let _ = writeln!(text, "  {key}: {}", flow(&json!(list)));
         }
-        let peers: Vec<Row> = self.peers.values().cloned().collect();
-        section(text, "  ", "peers", "", &peers);
+        section(text, "  ", "peers", "", &self.peers.rows());
         section(text, "  ", "ingress", "", &self.ingress);
         section(text, "  ", "egress", "", &self.egress);
+        section(text, "  ", "open", OPEN, &self.open);
     }
 }
 
 const COMMENT: &str = "\
 Who may reach whom, read from the policies themselves: hold each row against what your documentation says, and take
-`guessed` away from those that are meant. What a guessed row covers is probed and told; what no row covers is denied.
-`promise: network` is confirmed above, among the promises.";
-
-fn named<'m, 'a>(name: &str) -> Party<'m, 'a> {
-    Party::Named(name.to_owned())
-}
+`guessed` away from the rows and peers that are meant, and from the table itself once the lists of who is restricted are
+right: then what no row covers is denied, and what a guessed row covers is left open. Nothing of it counts before the
+promise `network`, in the list of promises, is confirmed too.";
+const OPEN: &str = "\
+What was not understood. As long as it is guessed nothing that it covers is denied; put rows of your own in its place.";
 
 /// The metadata service is seldom meant, so it is confirmed or deleted alone.
 fn apart(ports: &Ports, to: Vec<String>) -> Vec<(Ports, Vec<String>)> {
     let (metadata, others): (Vec<String>, Vec<String>) = to.into_iter().partition(|party| party == METADATA);
     vec![(ports.clone(), others), (ports.clone(), metadata)]
-}
-
-/// Whether a rule is about nothing but names.
-fn is_dns(rule: &Value) -> bool {
-    let mut ports = list(rule, "ports").peekable();
-    ports.peek().is_some() && ports.all(|port| port["port"] == 53)
-}
-
-/// Hosts outside by a block of addresses, where it is all of them or all but private ones.
-fn addresses<'m, 'a>(block: &str, except: &Value) -> Option<Vec<Party<'m, 'a>>> {
-    if block != "0.0.0.0/0" && block != "::/0" {
-        return None;
-    }
-    let Some(except) = except.as_array().filter(|except| !except.is_empty()) else {
-        return Some(vec![named("anywhere")]);
-    };
-    let spares_metadata = except.iter().filter_map(Value::as_str).any(|block| block.starts_with(METADATA_ADDRESSES));
-    let parties = if spares_metadata { vec!["outside"] } else { vec!["outside", METADATA] };
-    Some(parties.into_iter().map(named).collect())
-}
-
-/// The namespace that labels mean: by the label that every namespace has, or by the one that people give.
-fn namespace_meant(selector: &Value) -> Option<&str> {
-    let labels = &selector["matchLabels"];
-    ["kubernetes.io/metadata.name", "name"].iter().find_map(|key| labels[*key].as_str())
 }

@@ -1,5 +1,8 @@
 //! What is proposed from manifests, and that a contract reads it.
 
+mod network;
+mod stores;
+
 use super::{Manifest, Source, propose};
 use crate::Contract;
 use serde_json::Value;
@@ -138,24 +141,6 @@ fn entries_say_what_the_manifests_say_and_where() {
 }
 
 #[test]
-fn policies_become_rows_to_confirm_and_what_is_not_understood_is_told() {
-    let (text, _) = proposed(SHOP);
-    for row in [
-        "restrictedIngress: [web]",
-        "- name: pods-of-ingress-nginx\n      namespace: ingress-nginx",
-        "- from: [pods-of-ingress-nginx]\n      to: [web]\n      ports: [3000, 3001]",
-        "- from: [web]\n      to: [dns]\n      ports: [53]\n      protocols: [udp]",
-        "- from: [web]\n      to: [bus]\n      ports: [4222]",
-        "- from: [web]\n      to: [outside]\n      ports: [443]",
-        "Is the cloud's metadata service meant?\n    - from: [web]\n      to: [metadata]\n      ports: [443]",
-        "# Not understood, so add a row if one is meant: NetworkPolicy web in deploy/all.yaml: port {port: 9} of web",
-        "# Not understood, so add a row if one is meant: NetworkPolicy web in deploy/all.yaml: peer {ipBlock: {cidr: \"10.1.0.0/16\"}}",
-    ] {
-        assert!(text.contains(row), "{row}\nis not in\n{text}");
-    }
-}
-
-#[test]
 fn a_backup_is_pointed_out_and_promises_nothing() {
     let (text, contract) = proposed(SHOP);
     assert!(text.contains("# - name: bus-backup"), "{text}");
@@ -178,62 +163,6 @@ fn budget(name: &str, spec: &str) -> String {
         "---\napiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata: {{name: {name}, namespace: db}}\n\
          spec: {{{spec}, selector: {{matchLabels: {{app: {name}}}}}}}\n"
     )
-}
-
-#[test]
-fn quorums_of_known_stores_are_recognised() {
-    let cluster = "[\"--cluster-enabled\", \"yes\", \"--cluster-node-timeout\", \"5000\"]";
-    for (image, replicas, args, quorum) in [
-        ("redis:7", 6, cluster, Some(4)),
-        ("redis:7", 1, "[]", None),
-        ("redis:7", 2, "[\"--replicaof\", \"db-0\", \"6379\"]", Some(1)),
-        ("nats:2.10", 3, "[\"-js\"]", Some(2)),
-        ("nats:2.10", 3, "[]", None),
-        ("postgres:16", 3, "[]", Some(1)),
-        ("postgres:16", 1, "[]", None),
-        ("quay.io/coreos/etcd:v3.5", 5, "[]", Some(3)),
-        ("example.com/own:1", 3, "[\"--initial-cluster=a,b,c\"]", Some(2)),
-        ("example.com/own:1", 3, "[]", None),
-    ] {
-        let (text, contract) = proposed(&store("db", image, replicas, args, ""));
-        let found = contract.quorums.first().map(|quorum| quorum.min_ready.value);
-        assert_eq!(found, quorum, "{image} with {replicas} and {args}\n{text}");
-    }
-}
-
-#[test]
-fn a_store_that_clients_cannot_use_as_it_is_stays_a_comment() {
-    let cluster = "[\"--cluster-enabled\", \"yes\"]";
-    let locked = "[\"--cluster-enabled\", \"yes\", \"--requirepass\", \"x\"]";
-    for (image, replicas, args, why) in [
-        ("redis:7", 6, cluster, None),
-        ("redis:7", 6, locked, Some("its settings have requirepass")),
-        ("redis:7", 4, cluster, Some("4 members are not three or more primaries with 1 replicas each")),
-        ("bitnami/redis:7", 6, cluster, Some("a stand-in runs in place of bitnami/redis:7")),
-        ("redis:7", 3, "[]", Some("who of its members is the primary cannot be told")),
-    ] {
-        let (text, contract) = proposed(&store("db", image, replicas, args, ""));
-        assert_eq!(contract.stores.is_empty(), why.is_some(), "{text}");
-        if let Some(why) = why {
-            assert!(text.contains(&format!("# left out: {why}")), "{why} is not in\n{text}");
-        }
-        let promised = contract.guesses().any(|id| id == "store.db");
-        assert_eq!(promised, why.is_none(), "a comment promises nothing\n{text}");
-    }
-}
-
-#[test]
-fn what_contradicts_itself_is_left_out_and_says_so() {
-    for (budget, quorum, why) in [
-        (budget("db", "maxUnavailable: 2"), 0, "a PodDisruptionBudget lets it go down to 1"),
-        (budget("db", "minAvailable: 4"), 1, "it wants more pods available than the 3 that there are"),
-        (budget("other", "minAvailable: 1"), 1, "it selects no workload of the manifests"),
-        (budget("db", "minAvailable: some"), 1, "neither minAvailable nor maxUnavailable is a number of pods"),
-    ] {
-        let (text, contract) = proposed(&store("db", "etcd:3", 3, "[]", &budget));
-        assert_eq!(contract.quorums.len(), quorum, "{text}");
-        assert!(text.contains(&format!("# left out: {why}")), "{why} is not in\n{text}");
-    }
 }
 
 #[test]
@@ -281,4 +210,77 @@ fn manifests_of_nearly_nothing_still_make_a_contract() {
     assert_eq!(super::workloads(&manifests("{apiVersion: v1, kind: Service, metadata: {name: a}}")), 0);
     let unread: Vec<Value> = propose(SOURCE, &[]).definitions;
     assert!(unread.is_empty());
+}
+
+/// A Deployment of one container, in the namespace `a`.
+fn deployment(name: &str, further: &str) -> String {
+    format!(
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: {name}, namespace: a}}\nspec: {{{further} template: \
+         {{metadata: {{labels: {{app: {name}}}}}, spec: {{containers: [{{name: main, image: x, ports: [{{containerPort: 80}}]}}]}}}}}}\n"
+    )
+}
+
+#[test]
+fn what_a_cluster_would_refuse_by_its_name_is_left_out_and_told() {
+    for (name, told) in [
+        ("\"\"", "# Deployment without a name in deploy/all.yaml cannot be applied"),
+        ("\"{{ .Release.Name }}\"", "# left out: Kubernetes takes no workload that is called \"{{ .Release.Name }}\""),
+        ("\"a\\n  b: c\"", "# left out: Kubernetes takes no workload that is called \"a\\n  b: c\""),
+    ] {
+        let odd = deployment("odd", "").replace("{name: odd, ", &format!("{{name: {name}, "));
+        let (text, contract) = proposed(&format!("{}---\n{odd}", deployment("web", "")));
+        assert!(text.contains(told), "{told} is not in\n{text}");
+        let names: Vec<&str> = contract.workloads.iter().map(|workload| workload.name.value.as_str()).collect();
+        assert_eq!(names, ["web"], "{text}");
+    }
+    assert_eq!(super::workloads(&manifests(&deployment("\"\"", ""))), 0);
+}
+
+#[test]
+fn an_autoscaler_says_how_many_there_are_at_least() {
+    let scaler = |spec: &str| {
+        format!(
+            "---\napiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: {{name: s, namespace: a}}\n\
+             spec: {{scaleTargetRef: {{kind: Deployment, name: web}}, {spec} maxReplicas: 9}}\n"
+        )
+    };
+    let budget = budget("web", "minAvailable: 2").replace("namespace: db", "namespace: a");
+    for (stated, spec, replicas) in [
+        ("", "minReplicas: 3,", 3),
+        ("replicas: 2,", "minReplicas: 3,", 3),
+        ("replicas: 4,", "minReplicas: 3,", 4),
+        ("replicas: 2,", "", 2),
+    ] {
+        let all = format!("{}{}{budget}", deployment("web", stated), scaler(spec));
+        let (text, contract) = proposed(&all);
+        assert_eq!(contract.workloads[0].replicas.value, replicas, "{text}");
+        assert_eq!(text.contains("# An autoscaler keeps so many."), replicas == 3, "{text}");
+        assert_eq!(contract.budgets.len(), 1, "{text}");
+    }
+    let elsewhere = scaler("minReplicas: 3,").replace("namespace: a", "namespace: b");
+    assert_eq!(proposed(&format!("{}{elsewhere}", deployment("web", ""))).1.workloads[0].replicas.value, 1);
+}
+
+#[test]
+fn namespaces_of_all_objects_are_made_unless_they_are_somebody_elses() {
+    let object = |kind: &str, namespace: &str| {
+        format!("---\n{{apiVersion: v1, kind: {kind}, metadata: {{name: one, namespace: {namespace}}}}}\n")
+    };
+    let all = [
+        deployment("web", ""),
+        object("ConfigMap", "own"),
+        object("ServiceMonitor", "monitoring"),
+        object("RoleBinding", "kube-system"),
+        object("Role", "cert-manager"),
+        "---\n{apiVersion: v1, kind: Namespace, metadata: {name: cert-manager}}\n".to_owned(),
+    ];
+    let (text, contract) = proposed(&all.concat());
+    let names: Vec<&str> = contract.prerequisites.namespaces.iter().map(|name| name.value.as_str()).collect();
+    assert_eq!(names, ["a", "cert-manager", "own"]);
+    for told in [
+        "# ServiceMonitor one in deploy/all.yaml is for the namespace monitoring, which looks like somebody else's",
+        "# RoleBinding one in deploy/all.yaml is for the namespace kube-system, which every cluster has",
+    ] {
+        assert!(text.contains(told), "{told} is not in\n{text}");
+    }
 }

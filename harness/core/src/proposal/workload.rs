@@ -2,6 +2,7 @@
 
 use super::manifests::{Manifest, Manifests, is_tcp, list};
 use super::row::Row;
+use super::stores;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -13,6 +14,8 @@ pub struct Workload<'a> {
     pub namespace: &'a str,
     pub kind: &'a str,
     pub manifest: &'a Manifest,
+    /// How many pods of it an autoscaler keeps at least.
+    pub scaled_from: Option<u64>,
 }
 
 /// Something that pods cannot start without.
@@ -27,7 +30,18 @@ pub struct Needed<'a> {
 impl<'a> Workload<'a> {
     pub fn of(manifest: &'a Manifest) -> Option<Self> {
         let kind = Some(manifest.kind()).filter(|kind| KINDS.contains(kind))?;
-        Some(Self { name: manifest.name(), namespace: manifest.namespace(), kind, manifest })
+        Some(Self { name: manifest.name(), namespace: manifest.namespace(), kind, manifest, scaled_from: None })
+    }
+
+    /// The same, kept by these autoscalers.
+    pub fn scaled_by(self, mut autoscalers: impl Iterator<Item = &'a Manifest>) -> Self {
+        let is_mine = |scaler: &&Manifest| {
+            let target = &scaler.object["spec"]["scaleTargetRef"];
+            scaler.namespace() == self.namespace && target["kind"] == self.kind && target["name"] == self.name
+        };
+        // One, where nobody says otherwise.
+        let least = |scaler: &Manifest| scaler.object["spec"]["minReplicas"].as_u64().unwrap_or(1);
+        Self { scaled_from: autoscalers.find(is_mine).map(least), ..self }
     }
 
     /// Whether its pods are meant to stay.
@@ -73,7 +87,12 @@ impl<'a> Workload<'a> {
         list(self.spec(), "initContainers").chain(self.containers())
     }
 
+    /// As the manifest says, but for what an autoscaler makes of it.
     pub fn replicas(&self) -> u64 {
+        self.stated_replicas().max(self.scaled_from.unwrap_or(1))
+    }
+
+    fn stated_replicas(&self) -> u64 {
         match self.kind {
             "Deployment" | "StatefulSet" => self.manifest.object["spec"]["replicas"].as_u64().unwrap_or(1),
             _ => 1,
@@ -98,9 +117,8 @@ impl<'a> Workload<'a> {
         probes.filter_map(|probe| self.probe_of(probe)).map(|(port, _)| port)
     }
 
-    /// What its first container answers when it is asked whether it is well.
-    fn probe(&self) -> Value {
-        let main = self.containers().next().unwrap_or(&Value::Null);
+    /// What its container answers when it is asked whether it is well.
+    fn probe(&self, main: &Value) -> Value {
         let probes = PROBES.iter().filter_map(|kind| self.probe_of(&main[*kind]));
         probes.map(|(_, probe)| probe).next().unwrap_or_default()
     }
@@ -129,7 +147,8 @@ impl<'a> Workload<'a> {
     pub fn needs(&self) -> Vec<Needed<'a>> {
         let mut needs = Vec::new();
         let mut need = |kind, source: &'a Value, field: &str, key: Option<&'a str>| {
-            if let (Some(name), false) = (source[field].as_str(), source["optional"] == true) {
+            let name = source[field].as_str().filter(|name| !name.is_empty());
+            if let (Some(name), false) = (name, source["optional"] == true) {
                 needs.push(Needed { kind, name, key });
             }
         };
@@ -162,22 +181,28 @@ impl<'a> Workload<'a> {
     pub fn row(&self, manifests: &Manifests<'a>) -> Row {
         let ports = manifests.ports(self).into_iter().map(|(name, port)| json!({"name": name, "port": port}));
         let ports: Vec<Value> = ports.collect();
-        let several = self.containers().nth(1).and_then(|_| self.containers().next());
+        let main = stores::main(manifests, self).unwrap_or(&Value::Null);
+        let several = self.containers().nth(1).map(|_| main["name"].clone());
         let claims = &self.manifest.object["spec"]["volumeClaimTemplates"];
+        let is_scaled = self.replicas() != self.stated_replicas();
         Row::new(self.manifest.origin())
+            .asking(is_scaled.then_some(SCALED))
             .with("name", self.name)
             .with("kind", self.kind)
             .with("namespace", self.namespace)
             .with("labels", json!(self.labels()))
-            .with("container", several.map_or(Value::Null, |main| main["name"].clone()))
+            .with("container", several.unwrap_or_default())
             .with("replicas", self.replicas())
             .with("ports", if ports.is_empty() { Value::Null } else { ports.into() })
-            .with("probe", self.probe())
+            .with("probe", self.probe(main))
             .with("service", manifests.services(self).next().map(Manifest::name))
             .with("storage", claims[0]["spec"]["resources"]["requests"]["storage"].clone())
             .with("promise", "inventory")
     }
 }
+
+const SCALED: &str =
+    "An autoscaler keeps so many. Embedded clusters have none: to be tested there, the overlay must say `replicas`.";
 
 /// In the order in which they tell most.
 const PROBES: [&str; 3] = ["readinessProbe", "livenessProbe", "startupProbe"];

@@ -34,6 +34,14 @@ fn document(findings: &mut Findings<'_>) {
         let message = format!("`{}` is no address of a document", url.value);
         findings.add_hinted(url, message, "it begins with https:// or http://");
     }
+    for at in findings.contract.promises.iter().filter_map(|promise| promise.at.as_ref()) {
+        if url.is_none() {
+            findings.add_hinted(at, "there is no address that this is a part of", "give the document a documentUrl");
+        } else if at.value.is_empty() || at.value.contains(|c: char| !c.is_ascii_graphic() || "<>\"".contains(c)) {
+            let message = format!("`{}` is no part of an address", at.value);
+            findings.add_hinted(at, message, "copy what follows the # of a link to the passage");
+        }
+    }
 }
 
 fn budgets_against_replicas(findings: &mut Findings<'_>) {
