@@ -11,6 +11,8 @@ pub enum Capability {
     HoldContainer,
     /// Freeze or stop a node and bring it back.
     StopNode,
+    /// Take a node off its network; delay, lose or limit what it sends.
+    NodeNetwork,
     /// Cut, lose or limit the traffic between pods and nodes, and delay that between pods.
     ShapeNetwork,
     /// Enforce NetworkPolicies. Of other clusters than those that have it, only a try tells.
@@ -24,6 +26,7 @@ impl fmt::Display for Capability {
         f.write_str(match self {
             Self::HoldContainer => "hold-container",
             Self::StopNode => "stop-node",
+            Self::NodeNetwork => "node-network",
             Self::ShapeNetwork => "shape-network",
             Self::EnforcePolicies => "enforce-policies",
             Self::DrainNodes => "drain-nodes",

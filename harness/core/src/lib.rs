@@ -20,12 +20,14 @@
 //! - [`trouble`]: what went wrong outside the system under test, and what to do next
 //! - [`redact`]: what must not be told, taken out of what is
 //! - [`span`]: lengths of time as people write them
+//! - [`dns`]: names as Kubernetes takes them
 
 pub mod baseline;
 pub mod capability;
 pub mod checkers;
 pub mod contract;
 pub mod digest;
+pub mod dns;
 pub mod event;
 pub mod history;
 pub mod judgement;

@@ -23,6 +23,8 @@ pub enum Request {
     Restore { id: String },
     /// What a fault has done so far.
     Count { id: String },
+    /// The rules and routes of the node's own network.
+    Network,
     /// Try a connection from within a pod's network.
     Dial { pod: String, address: String, within_ms: u64 },
 }
@@ -100,6 +102,7 @@ pub enum Answer {
         dropped: u64,
     },
     Dialled(Dialled),
+    Text(String),
     /// Why it could not be done.
     Failed(String),
 }

@@ -11,6 +11,11 @@ use std::fmt;
 pub struct Seed(pub u64);
 
 impl Seed {
+    /// One that is short enough to type again.
+    pub fn short(number: u64) -> Self {
+        Self(number % 1_000_000)
+    }
+
     /// An independent seed for one purpose, so that adding a choice somewhere does not change choices elsewhere.
     pub fn derive(self, label: &str) -> Self {
         // FNV-1a over the label, mixed with the seed: stable over releases, unlike the standard hasher.

@@ -27,6 +27,16 @@ impl Span {
         }
         (!text.is_empty()).then_some(Self(total))
     }
+
+    /// As sentences have it: `12 s`, `0.4 s`. What takes no time at all took some.
+    pub fn in_words(self) -> String {
+        let tenths = (self.0.as_millis() + 50) / 100;
+        match (tenths / 10, tenths % 10) {
+            (0, 0) => "0.1 s".to_owned(),
+            (seconds, 0) => format!("{seconds} s"),
+            (seconds, tenths) => format!("{seconds}.{tenths} s"),
+        }
+    }
 }
 
 fn millis(unit: &str) -> Option<u64> {
@@ -72,6 +82,13 @@ impl<'de> Deserialize<'de> for Span {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sentences_have_seconds_with_a_space() {
+        for (ms, told) in [(0, "0.1 s"), (400, "0.4 s"), (12_000, "12 s"), (12_340, "12.3 s"), (120_000, "120 s")] {
+            assert_eq!(Span(Duration::from_millis(ms)).in_words(), told);
+        }
+    }
 
     #[test]
     fn units_add_up() {

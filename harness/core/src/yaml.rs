@@ -4,6 +4,7 @@ use crate::problem::Problem;
 use crate::suggest;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 use serde_saphyr::Error;
 use std::ops::Deref;
 
@@ -15,14 +16,29 @@ pub fn parse<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, Box<Probl
     serde_saphyr::from_str(text).map_err(|error| Box::new(problem(file, &error)))
 }
 
-/// Parses a stream of documents, as `kubectl` reads them; empty documents are left out.
+/// Parses a stream of documents, as `kubectl` reads them: empty documents are left out, and lists are what they list.
 ///
 /// # Errors
 /// As [`parse`].
-pub fn parse_all(file: &str, text: &str) -> Result<Vec<serde_json::Value>, Box<Problem>> {
-    let documents: Vec<serde_json::Value> =
-        serde_saphyr::from_multiple(text).map_err(|error| Box::new(problem(file, &error)))?;
-    Ok(documents.into_iter().filter(|document| !document.is_null()).collect())
+pub fn parse_all(file: &str, text: &str) -> Result<Vec<Value>, Box<Problem>> {
+    let documents: Vec<Value> = serde_saphyr::from_multiple(text).map_err(|error| Box::new(problem(file, &error)))?;
+    Ok(documents.into_iter().filter(|document| !document.is_null()).flat_map(listed).collect())
+}
+
+/// What a document stands for: itself, or the objects of a list. Those of a list of one kind need not say theirs.
+fn listed(mut document: Value) -> Vec<Value> {
+    let kind = document["kind"].as_str().and_then(|kind| kind.strip_suffix("List")).map(str::to_owned);
+    let (Some(kind), true) = (kind, document["items"].is_array()) else { return vec![document] };
+    let version = document["apiVersion"].clone();
+    let Value::Array(items) = document["items"].take() else { return vec![] };
+    let whole = |mut item: Value| {
+        if let (Some(object), false) = (item.as_object_mut(), kind.is_empty()) {
+            object.entry("kind").or_insert_with(|| kind.as_str().into());
+            object.entry("apiVersion").or_insert_with(|| version.clone());
+        }
+        item
+    };
+    items.into_iter().map(whole).flat_map(listed).collect()
 }
 
 /// A value and where it stands in its file.
@@ -116,5 +132,22 @@ mod tests {
     #[test]
     fn a_stream_of_documents_is_read_without_the_empty_ones() {
         assert_eq!(parse_all("f.yaml", "a: 1\n---\n---\nb: 2\n").unwrap().len(), 2);
+    }
+
+    #[test]
+    fn a_list_is_read_as_the_objects_in_it() {
+        for (text, kinds) in [
+            (
+                "{kind: List, apiVersion: v1, items: [{kind: Pod}, {kind: List, items: [{kind: Job}]}]}",
+                vec!["Pod", "Job"],
+            ),
+            ("{kind: PodList, apiVersion: v1, items: [{metadata: {name: a}}]}", vec!["Pod"]),
+            ("{kind: List, items: []}", vec![]),
+            ("{kind: AllowList, spec: {}}", vec!["AllowList"]),
+        ] {
+            let objects = parse_all("f.yaml", text).unwrap();
+            let found: Vec<&str> = objects.iter().map(|object| object["kind"].as_str().unwrap()).collect();
+            assert_eq!(found, kinds, "{text}");
+        }
     }
 }

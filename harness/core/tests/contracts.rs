@@ -32,6 +32,23 @@ fn the_address_of_the_document_is_one_that_a_link_may_have() {
 }
 
 #[test]
+fn a_place_in_the_document_is_a_part_of_an_address_that_is_known() {
+    let from = "    reference: cordum.md, 1. Base Manifests, Resource Inventory\n";
+    let told = mistakes(from, &format!("{from}    at: resource-inventory\n"));
+    assert!(told.contains("there is no address that this is a part of"), "{told}");
+    for (at, accepted) in [("'#resource-inventory'", true), ("resource-inventory", true), ("'two words'", false)] {
+        let promise = format!("{from}    at: {at}\n    quote: The inventory lists what runs.\n");
+        let text =
+            CORDUM.replacen(from, &promise, 1).replacen("document:", "documentUrl: https://d.example\ndocument:", 1);
+        let parsed = Contract::parse("system.yaml", &text);
+        assert_eq!(parsed.is_ok(), accepted, "{at}");
+        if let Err(problems) = parsed {
+            assert!(problems.to_string().contains("is no part of an address"), "{problems}");
+        }
+    }
+}
+
+#[test]
 fn overlays_resolve_what_they_override_and_leave_out() {
     let contract = Contract::parse("system.yaml", CORDUM).unwrap();
     let production = contract.deployment(None).unwrap();
@@ -95,6 +112,10 @@ fn mistakes_are_located_and_explained() {
             "no destination of this row has a port 6223",
         ),
         ("- name: prometheus", "- name: cordum-redis", "`cordum-redis` is the name of another party already"),
+        ("- name: prometheus", "- name: ext-My_App.v1", "Kubernetes takes no peer that is called \"ext-My_App.v1\""),
+        ("  - name: cordum-dashboard\n    kind", "  - name: Dash_board\n    kind", "takes no workload that is called"),
+        ("  - name: cordum-dashboard\n    kind", "  - name: \"\"\n    kind", "a name is empty"),
+        ("namespaces: [", "namespaces: [\"a b\", ", "takes no namespace that is called \"a b\""),
         ("to: [dns]", "to: [dnss]", "no workload or peer is called `dnss`"),
         ("protocols: [udp, tcp]", "protocols: [upd, tcp]", "unknown value `upd`"),
     ] {

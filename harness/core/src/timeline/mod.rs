@@ -80,7 +80,7 @@ pub struct KubernetesEvent {
     pub count: u32,
 }
 
-/// The moment at which a promise was broken, and what clients did and saw around it.
+/// The moment at which a promise was broken, and what clients did and saw around it, where they did.
 #[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct Violation {
     /// Name of the check that found it.
@@ -89,11 +89,22 @@ pub struct Violation {
     pub at_ms: u64,
     /// What happened at that moment, in a few words.
     pub what: String,
-    /// The client, and the group of its operations where it concerns only one.
-    pub client: String,
+    /// The client that saw it, and the group of its operations where it concerns only one. Absent where no client had a
+    /// part in it: a pod was evicted, a quorum was lost, a container was started again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
+    #[serde(default)]
     pub operations: Operations,
+}
+
+impl Violation {
+    /// One in which no client had a part.
+    pub fn at(check: &str, at_ms: u64, what: impl Into<String>) -> Self {
+        let (check, what, operations) = (check.to_owned(), what.into(), Operations::default());
+        Self { check, at_ms, what, client: None, group: None, operations }
+    }
 }
 
 /// One file of evidence in the run's folder.
