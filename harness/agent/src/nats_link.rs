@@ -1,11 +1,13 @@
 //! How to reach NATS: a list of servers, with or without TLS.
 
+use std::future::{Ready, ready};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use async_nats::jetstream::publish::PublishAck;
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
-use async_nats::{Client, ConnectOptions, Event, ServerAddr};
+use async_nats::{Client, ConnectOptions, Event, ReconnectToServer, Server, ServerAddr, ServerInfo};
 
 use crate::tls::TlsFiles;
 
@@ -47,8 +49,9 @@ impl NatsSettings {
         })
     }
 
-    /// Connects to one of the servers. The connection heals itself and keeps to the servers given here: those that
-    /// servers tell of are addresses, which no certificate names.
+    /// Connects to the first server that answers, in the order in which they are given: nobody but who gave them chooses.
+    /// The connection heals itself and keeps to the servers given here: those that servers tell of are addresses, which no
+    /// certificate names.
     ///
     /// # Errors
     /// Bad settings, or nobody there who answers.
@@ -64,13 +67,17 @@ impl NatsSettings {
             .ping_interval(Duration::from_secs(2))
             .request_timeout(Some(Duration::from_secs(5)))
             .ignore_discovered_servers()
+            .retain_servers_order()
+            .reconnect_to_server_callback(in_turn())
             .max_reconnects(None)
             .reconnect_delay_callback(|attempts| Duration::from_millis((attempts as u64 * 50).min(500)))
             .event_callback(|event| async move { log(&event) });
         if let Some(tls) = &self.tls {
             options = options.require_tls(true).tls_client_config(tls.client_config()?);
         }
-        options.connect(servers).await.context("nats does not answer")
+        let client = options.connect(servers).await.context("nats does not answer")?;
+        tracing::info!(server = client.server_info().server_name, "connected to nats");
+        Ok(client)
     }
 
     /// The name that the server at one of the addresses goes by among its peers.
@@ -97,9 +104,28 @@ impl NatsSettings {
     }
 }
 
+/// Whom a connection that is lost is made to: the server after the one that was tried last. It is not the one that was just
+/// lost, which may let us wait for nothing.
+fn in_turn() -> impl Fn(Vec<Server>, ServerInfo) -> Ready<Option<ReconnectToServer>> + Send + Sync + 'static {
+    let tried: Mutex<Option<usize>> = Mutex::default();
+    move |servers, _| {
+        let mut tried = tried.lock().unwrap_or_else(PoisonError::into_inner);
+        let connected: Vec<bool> = servers.iter().map(|server| server.did_connect).collect();
+        *tried = next(&connected, *tried);
+        let server = tried.and_then(|place| servers.get(place));
+        ready(server.map(|server| ReconnectToServer { addr: server.addr.clone(), delay: None }))
+    }
+}
+
+/// The place of the server that comes next; `None` as long as there was no connection: then each is tried.
+fn next(connected: &[bool], tried: Option<usize>) -> Option<usize> {
+    let last = tried.or_else(|| connected.iter().position(|connected| *connected))?;
+    Some((last + 1) % connected.len())
+}
+
 fn log(event: &Event) {
     match event {
-        Event::Connected => tracing::info!("connected to nats"),
+        Event::Connected => tracing::debug!("the connection to nats stands"),
         event => tracing::warn!("nats: {event}"),
     }
 }
@@ -117,6 +143,20 @@ mod tests {
             (r#"{"stream":"S","seq":0,"duplicate":true}"#, false),
         ] {
             assert_eq!(stored(ack(text)).is_ok(), is_stored, "{text}");
+        }
+    }
+
+    #[test]
+    fn after_a_loss_the_servers_come_in_turn() {
+        for (connected, tried, expected) in [
+            (&[false, false, false][..], None, None),
+            (&[true, false, false], None, Some(1)),
+            (&[false, false, true], None, Some(0)),
+            (&[true, false, false], Some(1), Some(2)),
+            (&[true, false, true], Some(2), Some(0)),
+            (&[true], None, Some(0)),
+        ] {
+            assert_eq!(next(connected, tried), expected, "{connected:?} {tried:?}");
         }
     }
 

@@ -30,11 +30,24 @@ pub fn router() -> Result<Router> {
     Ok(Router::new(settings, Timeouts { connect: patience, response: patience }))
 }
 
+/// How long policies may take to let a new pod reach what it may: the first refusal is not their last word.
+const ADMITTED_WITHIN: Duration = Duration::from_secs(30);
+
+async fn admitted(router: &Router) -> Result<()> {
+    let until = tokio::time::Instant::now() + ADMITTED_WITHIN;
+    loop {
+        match router.refresh().await {
+            Err(_) if tokio::time::Instant::now() < until => tokio::time::sleep(Duration::from_millis(500)).await,
+            refreshed => return refreshed,
+        }
+    }
+}
+
 /// Writes the keys of a round and takes away those that only the round before has. Done when a replica of every shard
 /// has them too, where there are any.
 pub async fn fill(prefix: &str, round: u32) -> Result<()> {
     let router = router()?;
-    router.refresh().await?;
+    admitted(&router).await?;
     let covered = router.map().covered();
     ensure!(covered >= usize::from(SLOTS), "{covered} of {SLOTS} slots have an owner");
     let mut by_owner: BTreeMap<String, (u64, Pipeline)> = BTreeMap::new();

@@ -200,6 +200,7 @@ impl Node {
             Request::Disturb { id, rules } => lock(&self.faults).put(&self.proc, &id, rules)?,
             Request::Restore { id } => return lock(&self.faults).remove(&id).map(undone),
             Request::Count { id } => return lock(&self.faults).count(&id),
+            Request::Network => return netns::told_of_node(&self.proc).map(Answer::Text),
             Request::Dial { pod, address, within_ms } => {
                 let to: SocketAddr = address.parse().with_context(|| format!("{address} is no address with a port"))?;
                 let network = netns::of_pod(&self.proc, &pod)?;

@@ -39,6 +39,21 @@ pub fn all(proc: &Path) -> Vec<Network> {
     by_inode.collect::<BTreeMap<_, _>>().into_values().map(|file| Network(Arc::new(file))).collect()
 }
 
+/// The rules and routes of the node's own network.
+///
+/// # Errors
+/// It cannot be looked into.
+pub fn told_of_node(proc: &Path) -> Result<String> {
+    // The first of the node's processes is in it.
+    let network = open(proc, 1).context("the node's network cannot be opened")?;
+    let rules = Network(Arc::new(network)).nft(&["list", "ruleset"], "")?;
+    let routes = ["route", "ipv6_route"].map(|table| {
+        let table = proc.join("1/net").join(table);
+        std::fs::read_to_string(&table).unwrap_or_else(|error| format!("{}: {error}\n", table.display()))
+    });
+    Ok(format!("# rules\n{rules}\n# routes\n{}", routes.concat()))
+}
+
 fn open(proc: &Path, pid: i32) -> std::io::Result<File> {
     File::open(proc.join(pid.to_string()).join("ns/net"))
 }
