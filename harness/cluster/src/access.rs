@@ -1,17 +1,24 @@
 //! A client of one cluster.
 
+use crate::retry::{Again, Hitches};
 use gauntlet_core::trouble::OrTrouble;
 use gauntlet_core::{Trouble, suggest};
 use kube::Client;
+use kube::client::ClientBuilder;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::discovery::Discovery;
 use std::path::{Path, PathBuf};
+use tower::buffer::BufferLayer;
+use tower::retry::RetryLayer;
 
 /// The label that every object we create carries; its value is the id of the run.
 pub const RUN_LABEL: &str = "gauntlet.test/run";
 
 /// The field manager of everything we apply.
 pub const MANAGER: &str = "gauntlet";
+
+/// Requests that may wait to be sent.
+const AT_ONCE: usize = 1024;
 
 /// The oldest Kubernetes that the harness is made for, as major and minor version.
 const OLDEST: (u32, u32) = (1, 30);
@@ -23,6 +30,8 @@ pub struct Access {
     pub kubeconfig: PathBuf,
     /// Others live on this cluster: what does not carry [`RUN_LABEL`] is not ours to change.
     pub is_shared: bool,
+    /// What the API server did not serve at once.
+    pub hitches: Hitches,
 }
 
 impl Access {
@@ -51,11 +60,13 @@ impl Access {
     async fn with_options(path: &Path, options: KubeConfigOptions) -> Result<Self, Trouble> {
         let doing = || format!("cannot use the kubeconfig {}", path.display());
         let mut config = kube::Config::from_custom_kubeconfig(read(path)?, &options).await.or_trouble(doing)?;
-        // The client would repeat what is refused with 429 until it is granted: an eviction that a budget refuses must
-        // be seen to be refused.
+        // The client's own repetition would hide the refusal of an eviction by a budget.
         config.default_retry = false;
-        let client = Client::try_from(config).map_err(|error| unusable(&error.to_string()).doing(doing()))?;
-        Ok(Self { client, kubeconfig: path.to_owned(), is_shared: false })
+        let builder = ClientBuilder::try_from(config).map_err(|error| unusable(&error.to_string()).doing(doing()))?;
+        let hitches = Hitches::default();
+        let again = RetryLayer::new(Again::counting(hitches.clone()));
+        let client = builder.with_layer(&BufferLayer::new(AT_ONCE)).with_layer(&again).build();
+        Ok(Self { client, kubeconfig: path.to_owned(), is_shared: false, hitches })
     }
 
     /// The kinds that the API serves, in one document: asked for group by group, one group that is going, since its
@@ -150,7 +161,12 @@ mod tests {
             };
             async move { http::Response::builder().status(code).body(Body::from(answer.into_bytes())) }
         });
-        Access { client: Client::new(service, "default"), kubeconfig: PathBuf::new(), is_shared: true }
+        Access {
+            client: Client::new(service, "default"),
+            kubeconfig: PathBuf::new(),
+            is_shared: true,
+            hitches: Hitches::default(),
+        }
     }
 
     #[tokio::test]

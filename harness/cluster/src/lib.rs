@@ -2,6 +2,7 @@
 //!
 //! - [`provider`]: what gives us a cluster, and the powers over its nodes
 //! - [`access`]: a client and what we know of the cluster behind it
+//! - [`retry`]: requests that the API server did not serve at once
 //! - [`progress`]: who is told what is being waited for
 //! - [`render`], [`order`], [`apply`]: from an overlay to objects in the cluster
 //! - [`images`]: what runs under the names of a system's images
@@ -38,6 +39,7 @@ pub mod provider;
 pub mod ranges;
 pub mod ready;
 pub mod render;
+pub mod retry;
 pub mod timeline;
 pub mod tls;
 pub mod traffic;

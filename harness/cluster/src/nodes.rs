@@ -1,6 +1,7 @@
 //! Cordon, evict, drain and their undoing, as `kubectl` does them; and signs of life.
 
 use crate::access::{Access, said};
+use crate::ownership;
 use crate::progress::{Progress, Waiting};
 use crate::ready::is_finished;
 use crate::view::View;
@@ -15,6 +16,9 @@ use std::time::Duration;
 
 /// How long after a refused eviction it is tried again, at the latest; any change of the budgets tries at once.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// How often an eviction that the server had no time for is asked for again.
+const THROTTLED_AT_MOST: u32 = 5;
 
 /// # Errors
 /// What the API said.
@@ -76,9 +80,19 @@ pub enum Eviction {
 /// Anything but a grant, a refusal by a budget, or a pod that is gone.
 pub async fn evict(access: &Access, namespace: &str, pod: &str) -> Result<Eviction, Trouble> {
     let pods: Api<Pod> = Api::namespaced(access.client.clone(), namespace);
-    match pods.evict(pod, &EvictParams::default()).await {
+    let mut answer = pods.evict(pod, &EvictParams::default()).await;
+    for _ in 0..THROTTLED_AT_MOST {
+        let Err(kube::Error::Api(status)) = &answer else { break };
+        if status.code != 429 || is_of_a_budget(status) {
+            break;
+        }
+        let asked = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
+        tokio::time::sleep(Duration::from_secs(asked.clamp(1, 10).into())).await;
+        answer = pods.evict(pod, &EvictParams::default()).await;
+    }
+    match answer {
         Ok(_) => Ok(Eviction::Granted),
-        Err(kube::Error::Api(status)) if status.code == 429 => {
+        Err(kube::Error::Api(status)) if is_of_a_budget(&status) => {
             let causes = status.details.iter().flat_map(|details| &details.causes).map(|cause| cause.message.clone());
             let why: Vec<String> = std::iter::once(status.message.clone()).chain(causes).collect();
             Ok(Eviction::Refused { why: why.join(" ") })
@@ -86,6 +100,13 @@ pub async fn evict(access: &Access, namespace: &str, pod: &str) -> Result<Evicti
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(Eviction::Gone),
         Err(error) => Err(Trouble::harness(format!("cannot evict {namespace}/{pod}: {}", said(&error)))),
     }
+}
+
+/// A server that has too much to do answers 429 as well; only a budget gives this cause (`policy/v1`,
+/// `DisruptionBudgetCause`).
+fn is_of_a_budget(status: &kube::core::Status) -> bool {
+    let mut causes = status.details.iter().flat_map(|details| &details.causes);
+    status.code == 429 && causes.any(|cause| cause.reason == "DisruptionBudget")
 }
 
 /// What a drain did.
@@ -97,11 +118,12 @@ pub struct Drained {
     pub refusals: u64,
 }
 
-/// Evicts every pod from a node that is cordoned, and waits until they are gone. Pods of DaemonSets
-/// stay, as with `kubectl drain --ignore-daemonsets`.
+/// Evicts every pod from a node that is cordoned, and waits until they are gone. Pods of DaemonSets and mirrors of static
+/// pods stay, as with `kubectl drain --ignore-daemonsets`.
 ///
 /// # Errors
-/// The node is not empty at the deadline: which pods are left, and what was said about them.
+/// The node is not empty at the deadline: which pods are left, and what was said about them. Or there are pods of others
+/// that nothing would bring back (`kubectl drain` wants `--force` for them); then nobody is evicted.
 pub async fn empty(
     access: &Access,
     view: &View,
@@ -116,6 +138,9 @@ pub async fn empty(
         let mut granted = BTreeSet::new();
         let mut changes = view.changes();
         view.complete().await;
+        if access.is_shared {
+            check_brought_back(&left_on(&view.snapshot().pods, node), node)?;
+        }
         loop {
             changes.mark_unchanged();
             let left = left_on(&view.snapshot().pods, node);
@@ -138,7 +163,25 @@ pub async fn empty(
 fn left_on(pods: &[std::sync::Arc<Pod>], node: &str) -> Vec<std::sync::Arc<Pod>> {
     let here = |pod: &&std::sync::Arc<Pod>| pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()) == Some(node);
     let of_daemon_set = |pod: &Pod| pod.owner_references().iter().any(|owner| owner.kind == "DaemonSet");
-    pods.iter().filter(here).filter(|pod| !of_daemon_set(pod) && !is_finished(pod)).cloned().collect()
+    let stays = |pod: &Pod| of_daemon_set(pod) || pod.annotations().contains_key(MIRROR) || is_finished(pod);
+    pods.iter().filter(here).filter(|pod| !stays(pod)).cloned().collect()
+}
+
+/// Stands on what a kubelet shows of its static pods, which no eviction ends (kubectl's drain, `mirrorPodFilter`).
+const MIRROR: &str = "kubernetes.io/config.mirror";
+
+/// Others may have pods on a node that no controller makes anew.
+fn check_brought_back(pods: &[std::sync::Arc<Pod>], node: &str) -> Result<(), Trouble> {
+    let is_controlled = |pod: &Pod| pod.owner_references().iter().any(|owner| owner.controller == Some(true));
+    let is_ours = |pod: &Pod| ownership::run_of(pod).is_some();
+    let lost = pods.iter().filter(|pod| !is_controlled(pod) && !is_ours(pod));
+    let lost: Vec<String> =
+        lost.map(|pod| format!("{}/{}", pod.namespace().unwrap_or_default(), pod.name_any())).collect();
+    if lost.is_empty() {
+        return Ok(());
+    }
+    Err(Trouble::harness(format!("node {node} is not drained, since nothing would bring back {}", lost.join(", ")))
+        .hint("move these pods, or give them a controller"))
 }
 
 /// Asks for every pod not yet granted; returns the refusals. One refused pod does not hold up the others.
@@ -183,7 +226,7 @@ fn describe(left: &[std::sync::Arc<Pod>], refused: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
     use std::sync::Arc;
 
     fn pod(name: &str, node: &str, owner: &str, phase: &str) -> Arc<Pod> {
@@ -191,6 +234,37 @@ mod tests {
         let pod = json!({"metadata": {"name": name, "ownerReferences": owner},
             "spec": {"nodeName": node, "containers": []}, "status": {"phase": phase}});
         Arc::new(serde_json::from_value(pod).unwrap())
+    }
+
+    #[test]
+    fn only_a_budget_refuses() {
+        let status = |details: Value| {
+            let status = json!({"status": "Failure", "code": 429, "reason": "TooManyRequests", "details": details});
+            serde_json::from_value::<kube::core::Status>(status).unwrap()
+        };
+        assert!(is_of_a_budget(&status(json!({"causes": [{"reason": "DisruptionBudget", "message": "m"}]}))));
+        assert!(!is_of_a_budget(&status(json!({"retryAfterSeconds": 1}))));
+    }
+
+    #[test]
+    fn a_drain_leaves_mirrors_of_static_pods_alone() {
+        let mut mirror = (*pod("kube-proxy", "n1", "Node", "Running")).clone();
+        mirror.annotations_mut().insert(MIRROR.to_owned(), "hash".to_owned());
+        assert!(left_on(&[Arc::new(mirror)], "n1").is_empty());
+    }
+
+    #[test]
+    fn what_others_would_lose_for_good_keeps_a_node_from_being_drained() {
+        let bare = |labels: Value| {
+            let pod = json!({"metadata": {"name": "bare", "namespace": "theirs", "labels": labels}});
+            vec![Arc::new(serde_json::from_value::<Pod>(pod).unwrap())]
+        };
+        let said = check_brought_back(&bare(json!({})), "n1").unwrap_err().message;
+        assert_eq!(said, "node n1 is not drained, since nothing would bring back theirs/bare");
+        assert!(check_brought_back(&bare(json!({"gauntlet.test/run": "r1"})), "n1").is_ok());
+        let mut controlled = (*pod("a", "n1", "ReplicaSet", "Running")).clone();
+        controlled.owner_references_mut()[0].controller = Some(true);
+        assert!(check_brought_back(&[Arc::new(controlled)], "n1").is_ok());
     }
 
     #[test]

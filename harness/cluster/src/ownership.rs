@@ -4,11 +4,12 @@ use crate::access::{Access, RUN_LABEL, said};
 use gauntlet_core::Trouble;
 use gauntlet_core::trouble::OrTrouble;
 use k8s_openapi::api::core::v1::Namespace;
-use kube::api::{Api, DeleteParams, DynamicObject, ListParams};
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Preconditions};
 use kube::discovery::verbs;
 use kube::runtime::conditions::is_deleted;
 use kube::runtime::wait::await_condition;
 use kube::{Resource, ResourceExt};
+use serde_json::Value;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -31,7 +32,7 @@ pub async fn runs(access: &Access) -> Result<BTreeSet<String>, Trouble> {
 ///
 /// # Errors
 /// Those that exist, and what to do about each.
-pub async fn check_free(access: &Access, namespaces: &[String]) -> Result<(), Trouble> {
+pub async fn check_free(access: &Access, namespaces: &BTreeSet<String>) -> Result<(), Trouble> {
     let api: Api<Namespace> = Api::all(access.client.clone());
     let (mut taken, mut hints) = (Vec::new(), BTreeSet::new());
     for name in namespaces {
@@ -55,17 +56,33 @@ pub async fn check_free(access: &Access, namespaces: &[String]) -> Result<(), Tr
     Err(hints.into_iter().fold(trouble, Trouble::hint))
 }
 
-/// Whether an object that exists may be changed: it is ours, or in a namespace of ours.
+/// Whether an object that exists may be changed: it is this run's, or in a namespace of this run. Another run may be under
+/// way with what is its own.
 ///
 /// # Errors
 /// Its namespace cannot be looked at.
-pub async fn may_change(access: &Access, found: &DynamicObject) -> Result<bool, kube::Error> {
-    if !access.is_shared || run_of(found).is_some() {
+pub async fn may_change(access: &Access, run: &str, found: &DynamicObject) -> Result<bool, kube::Error> {
+    if !access.is_shared || run_of(found) == Some(run) {
         return Ok(true);
     }
-    let Some(namespace) = found.namespace() else { return Ok(false) };
+    match found.namespace() {
+        Some(namespace) => is_of(access, run, &namespace).await,
+        None => Ok(false),
+    }
+}
+
+/// Whether a namespace is this run's.
+///
+/// # Errors
+/// It cannot be looked at.
+pub async fn is_of(access: &Access, run: &str, namespace: &str) -> Result<bool, kube::Error> {
     let api: Api<Namespace> = Api::all(access.client.clone());
-    Ok(api.get_opt(&namespace).await?.is_some_and(|namespace| run_of(&namespace).is_some()))
+    Ok(api.get_opt(namespace).await?.is_some_and(|namespace| run_of(&namespace) == Some(run)))
+}
+
+/// The namespaces that objects stand in.
+pub fn namespaces(objects: &[Value]) -> BTreeSet<String> {
+    objects.iter().filter_map(|object| object["metadata"]["namespace"].as_str()).map(str::to_owned).collect()
 }
 
 /// Removes everything that belongs to the chosen runs, namespaces first, and waits until those are gone. Goes on
@@ -105,7 +122,7 @@ async fn remove_namespace(
 ) -> Result<String, Trouble> {
     let (name, uid) = (namespace.name_any(), namespace.uid().unwrap_or_default());
     let doing = || format!("cannot remove namespace {name}");
-    match api.delete(&name, &DeleteParams::default()).await {
+    match api.delete(&name, &exactly(&uid)).await {
         // It may be on its way already.
         Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => {}
         other => drop(other.or_trouble(doing)?),
@@ -117,7 +134,14 @@ async fn remove_namespace(
     }
 }
 
-/// Everything labelled that stands in no namespace of ours. What may not be listed cannot have been created either.
+/// A deletion of the object that was looked at, and of none that has come in its place.
+fn exactly(uid: &str) -> DeleteParams {
+    let uid = (!uid.is_empty()).then(|| uid.to_owned());
+    DeleteParams { preconditions: Some(Preconditions { uid, resource_version: None }), ..DeleteParams::default() }
+}
+
+/// Everything labelled that stands in no namespace of ours. What may not be listed was not created: a run begins only
+/// where it may list what it makes.
 async fn remove_rest(access: &Access, is_chosen: impl Fn(&str) -> bool) -> Result<Vec<String>, Trouble> {
     let kinds = access.kinds().await.or_trouble(|| "cannot discover the API's kinds")?;
     let mut removed = Vec::new();
@@ -128,14 +152,21 @@ async fn remove_rest(access: &Access, is_chosen: impl Fn(&str) -> bool) -> Resul
                 continue;
             }
             let api: Api<DynamicObject> = Api::all_with(access.client.clone(), &resource);
-            let Ok(found) = api.list(&ListParams::default().labels(RUN_LABEL)).await else { continue };
+            let found = match api.list(&ListParams::default().labels(RUN_LABEL)).await {
+                Ok(found) => found,
+                Err(kube::Error::Api(status)) if [403, 404, 405].contains(&status.code) => continue,
+                Err(error) => {
+                    let what = format!("cannot look for {} of ours: {}", resource.plural, said(&error));
+                    return Err(Trouble::harness(what));
+                }
+            };
             for object in found.items.into_iter().filter(|found| run_of(found).is_some_and(&is_chosen)) {
                 let name = object.name_any();
                 let api: Api<DynamicObject> = match object.namespace() {
                     Some(namespace) => Api::namespaced_with(access.client.clone(), &namespace, &resource),
                     None => api.clone(),
                 };
-                match api.delete(&name, &DeleteParams::default()).await {
+                match api.delete(&name, &exactly(&object.uid().unwrap_or_default())).await {
                     Ok(_) => removed.push(format!("{} {name}", resource.kind)),
                     Err(kube::Error::Api(status)) if status.code == 404 => {}
                     Err(error) => return Err(Trouble::harness(format!("cannot remove {name}: {}", said(&error)))),

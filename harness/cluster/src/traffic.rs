@@ -81,17 +81,24 @@ impl fmt::Display for Party {
     }
 }
 
+/// As in `cut` or `lose 5 % of`, with what it is done to behind.
+impl fmt::Display for Effect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cut => f.write_str("cut"),
+            Self::Loss { percent } => write!(f, "lose {percent} % of"),
+            Self::Rate { kilobytes_per_second } => write!(f, "limit to {kilobytes_per_second} kB/s"),
+            Self::Delay { ms, jitter_ms: 0 } => write!(f, "delay by {ms} ms"),
+            Self::Delay { ms, jitter_ms } => write!(f, "delay by {ms} ± {jitter_ms} ms"),
+        }
+    }
+}
+
 /// As in `cut the traffic between a/b and node c on ports 1, 2`.
 impl fmt::Display for TrafficFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names = |parties: &[Party]| parties.iter().map(Party::to_string).collect::<Vec<_>>().join(", ");
-        match self.effect {
-            Effect::Cut => f.write_str("cut the traffic")?,
-            Effect::Loss { percent } => write!(f, "lose {percent} % of the traffic")?,
-            Effect::Rate { kilobytes_per_second } => write!(f, "limit to {kilobytes_per_second} kB/s the traffic")?,
-            Effect::Delay { ms, jitter_ms: 0 } => write!(f, "delay by {ms} ms the traffic")?,
-            Effect::Delay { ms, jitter_ms } => write!(f, "delay by {ms} ± {jitter_ms} ms the traffic")?,
-        }
+        write!(f, "{} the traffic", self.effect)?;
         let (from, to) = (names(&self.from), names(&self.to));
         match self.both_ways {
             true => write!(f, " between {from} and {to}")?,

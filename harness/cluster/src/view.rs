@@ -128,6 +128,12 @@ impl View {
     }
 }
 
+/// How the harness watches: a server ends such a watch after 20 s, and one that says nothing for 25 s is begun anew, so that
+/// a connection that has died silently is noticed before a wait on it is given up.
+pub fn watches() -> watcher::Config {
+    watcher::Config::default().timeout(20)
+}
+
 fn keep<K>(api: Api<K>, changes: &watch::Sender<u64>, watches: &mut JoinSet<()>) -> Store<K>
 where
     K: Resource + Lookup + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
@@ -135,7 +141,7 @@ where
     <K as Lookup>::DynamicType: Default + Eq + Hash + Clone + Send + Sync,
 {
     let (store, writer) = reflector::store();
-    let stream = watcher(api, watcher::Config::default()).default_backoff().reflect(writer);
+    let stream = watcher(api, self::watches()).default_backoff().reflect(writer);
     let changes = changes.clone();
     watches.spawn(async move {
         let mut stream = std::pin::pin!(stream);
@@ -147,4 +153,43 @@ where
         }
     });
     store
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::stream;
+    use http_body_util::{BodyExt, Full, StreamBody};
+    use hyper::body::{Bytes, Frame};
+    use kube::client::Body;
+    use std::convert::Infallible;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// A server that lists no pod and then says nothing, however long it is watched.
+    fn silent(watched: Arc<AtomicUsize>) -> kube::Client {
+        let service = tower::service_fn(move |request: http::Request<Body>| {
+            let is_watch = request.uri().query().is_some_and(|query| query.contains("watch=true"));
+            let body = if is_watch {
+                watched.fetch_add(1, Ordering::SeqCst);
+                StreamBody::new(stream::pending::<Result<Frame<Bytes>, Infallible>>()).boxed_unsync()
+            } else {
+                let list =
+                    r#"{"kind": "PodList", "apiVersion": "v1", "metadata": {"resourceVersion": "1"}, "items": []}"#;
+                Full::new(Bytes::from(list)).boxed_unsync()
+            };
+            async move { http::Response::builder().body(body) }
+        });
+        kube::Client::new(service, "default")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_watch_that_goes_quiet_is_begun_anew() {
+        let watched = Arc::new(AtomicUsize::new(0));
+        let (changed, _keep) = watch::channel(0);
+        let mut tasks = JoinSet::new();
+        let _store: Store<Pod> = keep(Api::all(silent(watched.clone())), &changed, &mut tasks);
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let times = watched.load(Ordering::SeqCst);
+        assert!(times >= 2, "watched {times} times in a minute of silence");
+    }
 }

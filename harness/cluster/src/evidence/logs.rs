@@ -1,7 +1,7 @@
 //! What containers wrote: the present instance of each and, where it was restarted, the one before.
 
 use super::sink::{Keep, Sink};
-use super::{Scope, Task};
+use super::{Scope, Task, absent};
 use crate::access::Access;
 use crate::exec::{self, Place};
 use k8s_openapi::api::core::v1::Pod;
@@ -9,6 +9,12 @@ use kube::ResourceExt;
 
 /// One log of each container and instance, those that are not ready first.
 pub fn tasks<'a>(scope: Scope<'a>, pods: &[Pod], sink: &'a Sink<'a>) -> Vec<Task<'a>> {
+    for pod in pods {
+        for (container, why) in absent::never_started(pod) {
+            let (namespace, pod) = (pod.namespace().unwrap_or_default(), pod.name_any());
+            sink.missing(format!("no log of {namespace}/{pod}/{container}: it never started ({why})"));
+        }
+    }
     let mut wanted: Vec<(bool, String, String, Container)> = Vec::new();
     for pod in pods {
         let place = (pod.namespace().unwrap_or_default(), pod.name_any());
@@ -54,6 +60,11 @@ fn containers(pod: &Pod) -> Vec<Container> {
         .flatten()
         .filter(|c| c.state.as_ref().is_some_and(|state| state.waiting.is_none()) || c.restart_count > 0);
     started.map(|c| Container { name: c.name, restarted: c.restart_count > 0, ready: c.ready }).collect()
+}
+
+/// Names of the containers that ever started.
+pub(super) fn started(pod: &Pod) -> Vec<String> {
+    containers(pod).into_iter().map(|container| container.name).collect()
 }
 
 /// The last lines of every container that is not ready, for a message that cannot wait for a folder to be read.

@@ -2,7 +2,7 @@
 
 use super::objects::Found;
 use super::sink::{Keep, Sink};
-use super::{Scope, Task};
+use super::{Scope, Task, absent};
 use crate::exec::{self, Place};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
@@ -27,9 +27,17 @@ wait
 echo "# connections"; cat /proc/net/tcp /proc/net/tcp6 2>/dev/null
 "##;
 
-/// One file of each pod that runs.
+/// One file of each pod that runs; the others are missing.
 pub fn tasks<'a>(scope: Scope<'a>, found: &Found, pods: &[Pod], sink: &'a Sink<'a>) -> Vec<Task<'a>> {
     let names = names(found);
+    for pod in pods {
+        // Nobody asks one that has done its work.
+        let is_done = pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Succeeded");
+        if let (Some(why), false) = (absent::not_running(pod), is_done) {
+            let name = format!("{}/{}", pod.namespace().unwrap_or_default(), pod.name_any());
+            sink.missing(format!("the network as {name} sees it: {why}"));
+        }
+    }
     let running = pods.iter().filter_map(|pod| Some((pod.namespace()?, pod.name_any(), running_container(pod)?)));
     let each = running.map(|(namespace, pod, container)| {
         let name = format!("network/{namespace}.{pod}.txt");

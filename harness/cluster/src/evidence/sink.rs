@@ -35,6 +35,7 @@ pub struct Sink<'a> {
     folder: PathBuf,
     redactor: &'a Redactor,
     file: usize,
+    all: usize,
     left: Mutex<usize>,
     missing: Mutex<Vec<String>>,
 }
@@ -48,7 +49,7 @@ impl<'a> Sink<'a> {
             .collect::<Result<(), _>>()
             .map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
         let (left, missing) = (Mutex::new(bounds.all), Mutex::new(vec![]));
-        Ok(Self { folder: folder.to_owned(), redactor, file: bounds.file, left, missing })
+        Ok(Self { folder: folder.to_owned(), redactor, file: bounds.file, all: bounds.all, left, missing })
     }
 
     /// Something could not be had.
@@ -109,8 +110,9 @@ impl<'a> Sink<'a> {
         }
     }
 
-    /// What is missing, which a file says too. Parts of which there is nothing leave no folder.
-    pub fn finish(self) -> Vec<String> {
+    /// What was collected and what is missing, which a file says too. Parts of which there is nothing leave no folder.
+    pub fn finish(self) -> Collected {
+        let bytes = self.all - self.left.into_inner().unwrap_or_else(PoisonError::into_inner).min(self.all);
         let missing = self.missing.into_inner().unwrap_or_else(PoisonError::into_inner);
         let missing: Vec<String> = missing.iter().map(|what| self.redactor.text(what)).collect();
         for part in ["objects", "logs", "stores", "network"] {
@@ -120,12 +122,21 @@ impl<'a> Sink<'a> {
         if !missing.is_empty() {
             let _ = std::fs::write(self.folder.join("missing.txt"), missing.join("\n") + "\n");
         }
-        missing
+        Collected { missing, bytes }
     }
 }
 
+/// What a collection came to.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Collected {
+    /// What could not be had.
+    pub missing: Vec<String>,
+    /// How much was written.
+    pub bytes: usize,
+}
+
 /// Whole lines of a text that fit.
-fn cut(text: &str, room: usize, keep: Keep) -> &str {
+pub(super) fn cut(text: &str, room: usize, keep: Keep) -> &str {
     if text.len() <= room {
         return text;
     }
@@ -175,12 +186,13 @@ mod tests {
         }
         let objects: Vec<Value> = (0..1_000).map(|n| json!({"metadata": {"name": n.to_string()}})).collect();
         sink.objects("objects/a.json", &objects);
-        let missing = sink.finish();
+        let Collected { missing, bytes } = sink.finish();
         let size = |part: &str| -> u64 {
             let files = std::fs::read_dir(folder.path().join(part)).into_iter().flatten().flatten();
             files.map(|file| file.metadata().unwrap().len()).sum()
         };
         assert!(size("logs") + size("objects") < 10_100, "{} {}", size("logs"), size("objects"));
+        assert_eq!(bytes as u64, size("logs") + size("objects"));
         assert!(missing.iter().any(|what| what.contains("bytes of logs/4.log")), "{missing:?}");
         assert!(missing.iter().any(|what| what.contains("in objects/a.json")), "{missing:?}");
         assert!(!folder.path().join("stores").exists(), "nothing is in it");

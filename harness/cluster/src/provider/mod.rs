@@ -3,8 +3,10 @@
 //! - [`embedded`]: the embedded Kubernetes, the default
 //! - [`kubeconfig`]: a cluster that exists already and has other users
 //! - [`kind`]: clusters in Docker
+//! - [`discovery`]: what a cluster that exists already has and lacks
 //! - [`real`]: what the latter two have in common once they run
 
+mod discovery;
 pub mod embedded;
 pub mod kind;
 pub mod kubeconfig;
@@ -12,14 +14,15 @@ pub mod real;
 
 use crate::access::Access;
 use crate::images::AGENT_IMAGE;
-use crate::traffic::{Counters, Dialled, OutsideHost, TrafficFault};
+use crate::traffic::{Counters, Dialled, Effect, OutsideHost, TrafficFault};
 use async_trait::async_trait;
 use gauntlet_core::contract::workload::Image;
 use gauntlet_core::{Capability, Trouble};
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 /// A cluster that is wanted.
 #[derive(Debug, Clone)]
@@ -40,6 +43,8 @@ pub struct Wanted {
     pub detached: bool,
     /// The port of the API on this machine; 0 lets the system choose.
     pub port: u16,
+    /// Cancelled when nobody wants it any more.
+    pub interrupted: CancellationToken,
 }
 
 impl Wanted {
@@ -55,6 +60,7 @@ impl Wanted {
             images: vec![],
             detached: false,
             port: 0,
+            interrupted: CancellationToken::new(),
         }
     }
 }
@@ -81,7 +87,7 @@ pub trait Provider: Send + Sync {
     /// What is missing, and what to do about it.
     async fn check(&self) -> Result<(), Trouble>;
 
-    /// Brings up a cluster.
+    /// Brings up a cluster. One that takes long is given up when it is interrupted; nothing of it is left then.
     ///
     /// # Errors
     /// Why it could not, and what to do about it.
@@ -112,6 +118,17 @@ pub trait Cluster: Send + Sync {
     fn id(&self) -> &str;
     fn access(&self) -> &Access;
     fn capabilities(&self) -> BTreeSet<Capability>;
+
+    /// Why it has not one of them, where more can be said than that.
+    fn lack(&self, _capability: Capability) -> Option<String> {
+        None
+    }
+
+    /// What a cluster that exists already was found to have and to lack, by what was looked for.
+    fn found(&self) -> BTreeMap<String, String> {
+        BTreeMap::new()
+    }
+
     /// Nodes that scenarios may disturb.
     fn workers(&self) -> &[String];
     /// The node that no scenario disturbs, where there is one.
@@ -163,12 +180,45 @@ pub trait Cluster: Send + Sync {
         Err(no_verb("freeze a node"))
     }
 
-    /// Starts a node that was stopped, lets one go on that was frozen. One that is well is no error.
+    /// Takes a node off its network: it runs on, and neither hears anything nor is heard.
+    ///
+    /// # Errors
+    /// Without [`Capability::NodeNetwork`], or when the node cannot be taken off.
+    async fn disconnect_node(&self, _node: &str) -> Result<(), Trouble> {
+        Err(no_verb("disconnect a node"))
+    }
+
+    /// Starts a node that was stopped, lets one go on that was frozen, connects one that was not. One that is well is
+    /// no error.
     ///
     /// # Errors
     /// As [`Cluster::stop_node`].
     async fn return_node(&self, _node: &str) -> Result<(), Trouble> {
         Err(no_verb("bring a node back"))
+    }
+
+    /// Lets an effect have everything that a node sends to others, in the place of one that is there.
+    ///
+    /// # Errors
+    /// Without [`Capability::NodeNetwork`], or when the node refuses.
+    async fn shape_node(&self, _node: &str, _effect: Effect) -> Result<(), Trouble> {
+        Err(no_verb("shape what a node sends"))
+    }
+
+    /// Takes it away. A node of which nothing is shaped is no error.
+    ///
+    /// # Errors
+    /// As [`Cluster::shape_node`].
+    async fn unshape_node(&self, _node: &str) -> Result<(), Trouble> {
+        Err(no_verb("leave what a node sends alone"))
+    }
+
+    /// What the effect has done so far.
+    ///
+    /// # Errors
+    /// As [`Cluster::shape_node`], and when nothing is shaped.
+    async fn node_counters(&self, _node: &str) -> Result<Counters, Trouble> {
+        Err(no_verb("count what a node sends"))
     }
 
     /// Hosts that are not the cluster's and that its pods may be allowed to reach. Probing them leaves no machine.
@@ -206,6 +256,11 @@ pub trait Cluster: Send + Sync {
     /// It could not be tried.
     async fn dial(&self, _namespace: &str, _pod: &str, _to: SocketAddr, _within: Duration) -> Result<Dialled, Trouble> {
         Err(no_verb("dial from a pod"))
+    }
+
+    /// What a person may want to know who uses it, each a sentence.
+    async fn remarks(&self) -> Vec<String> {
+        vec![]
     }
 
     /// What the cluster itself has to say, for the evidence.

@@ -5,17 +5,17 @@ use super::kubeconfig::nodes::Nodes;
 use super::{Cluster, no_verb};
 use crate::access::Access;
 use crate::node_agent::NodeAgents;
-use crate::traffic::{Counters, Dialled, TrafficFault};
+use crate::traffic::{Counters, Dialled, Effect, TrafficFault};
 use async_trait::async_trait;
 use gauntlet_core::{Capability, Trouble};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Who made the cluster and can end it.
 #[async_trait]
 pub trait Maker: Send + Sync {
-    /// Whether nodes can be stopped, frozen and brought back.
+    /// Whether nodes can be stopped, frozen, disconnected, shaped and brought back.
     fn has_nodes_in_hand(&self) -> bool {
         false
     }
@@ -30,6 +30,27 @@ pub trait Maker: Send + Sync {
 
     async fn return_node(&self, _node: &str) -> Result<(), Trouble> {
         Err(no_verb("bring a node back"))
+    }
+
+    async fn disconnect_node(&self, _node: &str) -> Result<(), Trouble> {
+        Err(no_verb("disconnect a node"))
+    }
+
+    async fn shape_node(&self, _node: &str, _effect: Effect) -> Result<(), Trouble> {
+        Err(no_verb("shape what a node sends"))
+    }
+
+    async fn unshape_node(&self, _node: &str) -> Result<(), Trouble> {
+        Err(no_verb("leave what a node sends alone"))
+    }
+
+    async fn node_counters(&self, _node: &str) -> Result<Counters, Trouble> {
+        Err(no_verb("count what a node sends"))
+    }
+
+    /// As [`Cluster::remarks`].
+    async fn remarks(&self, _id: &str) -> Vec<String> {
+        vec![]
     }
 
     /// How a person ends the cluster, or what is ours on it.
@@ -49,6 +70,8 @@ pub struct Real {
     pub may_drain: bool,
     pub agents: Option<NodeAgents>,
     pub maker: Box<dyn Maker>,
+    /// What the cluster has and lacks.
+    pub found: BTreeMap<String, String>,
 }
 
 impl Real {
@@ -76,8 +99,28 @@ impl Cluster for Real {
             (Capability::HoldContainer, by_agents),
             (Capability::ShapeNetwork, by_agents),
             (Capability::StopNode, self.maker.has_nodes_in_hand()),
+            (Capability::NodeNetwork, self.maker.has_nodes_in_hand()),
         ];
         has.into_iter().filter_map(|(capability, has)| has.then_some(capability)).collect()
+    }
+
+    fn lack(&self, capability: Capability) -> Option<String> {
+        let agents = "there are no agents on its nodes, which --allow-node-faults allows";
+        match capability {
+            Capability::DrainNodes if !self.may_drain => {
+                Some("nodes may not be drained without --allow-node-faults".to_owned())
+            }
+            Capability::DrainNodes => Some(self.nodes.too_few()),
+            Capability::HoldContainer | Capability::ShapeNetwork => Some(agents.to_owned()),
+            Capability::StopNode | Capability::NodeNetwork => {
+                Some("whoever made it gives no power over its nodes".to_owned())
+            }
+            Capability::EnforcePolicies => None,
+        }
+    }
+
+    fn found(&self) -> BTreeMap<String, String> {
+        self.found.clone()
     }
 
     fn workers(&self) -> &[String] {
@@ -118,6 +161,22 @@ impl Cluster for Real {
         self.maker.return_node(node).await
     }
 
+    async fn disconnect_node(&self, node: &str) -> Result<(), Trouble> {
+        self.maker.disconnect_node(node).await
+    }
+
+    async fn shape_node(&self, node: &str, effect: Effect) -> Result<(), Trouble> {
+        self.maker.shape_node(node, effect).await
+    }
+
+    async fn unshape_node(&self, node: &str) -> Result<(), Trouble> {
+        self.maker.unshape_node(node).await
+    }
+
+    async fn node_counters(&self, node: &str) -> Result<Counters, Trouble> {
+        self.maker.node_counters(node).await
+    }
+
     async fn disturb_traffic(&self, id: &str, fault: &TrafficFault) -> Result<(), Trouble> {
         self.agents("disturb traffic")?.disturb(id, fault).await
     }
@@ -132,6 +191,17 @@ impl Cluster for Real {
 
     async fn dial(&self, namespace: &str, pod: &str, to: SocketAddr, within: Duration) -> Result<Dialled, Trouble> {
         self.agents("dial from a pod")?.dial(namespace, pod, to, within).await
+    }
+
+    async fn remarks(&self) -> Vec<String> {
+        self.maker.remarks(&self.id).await
+    }
+
+    async fn network_rules(&self) -> Result<Option<String>, Trouble> {
+        match &self.agents {
+            Some(agents) => Ok(Some(agents.networks().await)),
+            None => Ok(None),
+        }
     }
 
     fn ended_by(&self) -> String {

@@ -1,10 +1,17 @@
 //! Programs that are told what to do: within a deadline, and with their own last words where they fail.
+//!
+//! Each has a process group of its own. So Ctrl-C on the terminal ends none of them, cleaning up least of all; and who
+//! gives one up, by a deadline or because the run is interrupted, ends what it has started, too.
 
 use gauntlet_core::Trouble;
 use gauntlet_core::span::Span;
+use gauntlet_core::trouble::OrTrouble;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 use tokio::process::Command;
@@ -23,7 +30,7 @@ pub struct Call {
 impl Call {
     pub fn new<A: AsRef<OsStr>>(program: &Path, arguments: impl IntoIterator<Item = A>, within: Duration) -> Self {
         let mut command = Command::new(program);
-        command.stdin(Stdio::null()).kill_on_drop(true);
+        command.stdin(Stdio::null()).kill_on_drop(true).process_group(0);
         Self { program: program.to_owned(), command, words: vec![], within }.with(arguments)
     }
 
@@ -32,12 +39,6 @@ impl Call {
             self.command.arg(&argument);
             self.words.push(argument.as_ref().to_string_lossy().into_owned());
         }
-        self
-    }
-
-    /// Keeps Ctrl-C on the terminal from ending it.
-    pub fn undisturbed(mut self) -> Self {
-        self.command.process_group(0);
         self
     }
 
@@ -70,14 +71,41 @@ impl Call {
         // The command would keep open what the program is to hold alone.
         drop(self.command);
         let child = child.map_err(|error| Trouble::harness(format!("cannot run {said}: {error}")))?;
-        tell(child.id().unwrap_or_default())?;
-        match tokio::time::timeout(self.within, child.wait_with_output()).await {
-            Err(_) => Err(Trouble::harness(format!("{said} did not end within {}", Span(self.within)))),
-            Ok(Err(error)) => Err(Trouble::harness(format!("cannot wait for {said}: {error}"))),
-            Ok(Ok(output)) if output.status.success() => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
-            Ok(Ok(output)) => {
-                Err(Trouble::harness(format!("{said} failed ({}):{}", output.status, last_words(&output))))
-            }
+        let process = child.id().unwrap_or_default();
+        let mut ended = pin!(child.wait_with_output());
+        // Dropped before the child is, so that the number still means this group.
+        let mut group = Group::of(process);
+        tell(process)?;
+        let output = match tokio::time::timeout(self.within, ended.as_mut()).await {
+            Err(_) => return Err(Trouble::harness(format!("{said} did not end within {}", Span(self.within)))),
+            Ok(output) => output.or_trouble(|| format!("cannot wait for {said}"))?,
+        };
+        group.has_ended();
+        if !output.status.success() {
+            return Err(Trouble::harness(format!("{said} failed ({}):{}", output.status, last_words(&output))));
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+}
+
+/// A program and what it has started; killed when it is given up.
+struct Group(Option<Pid>);
+
+impl Group {
+    fn of(leader: u32) -> Self {
+        Self(i32::try_from(leader).ok().filter(|leader| *leader > 0).map(Pid::from_raw))
+    }
+
+    fn has_ended(&mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            // It may end by itself in this very moment.
+            let _ = killpg(group, Signal::SIGKILL);
         }
     }
 }
@@ -111,6 +139,31 @@ mod tests {
     async fn a_program_that_does_not_end_is_given_up() {
         let trouble = shell("sleep 60", Duration::from_millis(50)).run().await.unwrap_err();
         assert!(trouble.message.ends_with("did not end within 50ms"), "{trouble}");
+    }
+
+    #[tokio::test]
+    async fn what_a_program_has_started_ends_with_it_when_it_is_given_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("started");
+        let script = format!("sleep 600 & echo $! > {0}.new; mv {0}.new {0}; wait", file.display());
+        let call = tokio::spawn(shell(&script, Duration::from_secs(600)).run());
+        while !file.exists() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        call.abort();
+        let _ = call.await;
+        let started: i32 = std::fs::read_to_string(&file).unwrap().trim().parse().unwrap();
+        let until = tokio::time::Instant::now() + Duration::from_secs(60);
+        while runs(started) {
+            assert!(tokio::time::Instant::now() < until, "process {started} goes on");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// What is dead and only waits for its parent to notice does not.
+    fn runs(process: i32) -> bool {
+        let status = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+        !matches!(status.rsplit(") ").next().and_then(|rest| rest.chars().next()), None | Some('Z' | 'X'))
     }
 
     #[tokio::test]

@@ -1,7 +1,7 @@
 //! Images on the nodes: the agent's, built here and now; the system's, where the local engine has them; archives.
 
 use super::command::Call;
-use super::programs::Programs;
+use super::programs::{Programs, Version};
 use crate::access::RUN_LABEL;
 use crate::images;
 use gauntlet_core::Trouble;
@@ -75,27 +75,60 @@ pub struct Nodes<'a> {
 }
 
 impl Nodes<'_> {
+    /// Loads an image that the local engine has, by way of an archive that is removed again. `kind load docker-image`
+    /// does not do: engines whose store is containerd's save the list of all platforms with the content of one, and
+    /// kind asks nodes to import all that is listed.
+    ///
     /// # Errors
-    /// What kind said.
-    pub async fn load_image(&self, image: &str) -> Result<(), Trouble> {
-        self.load("docker-image", image).await
+    /// What the engine or kind said.
+    pub async fn load_image(&self, image: &str, local: &Local, archive: &Path) -> Result<(), Trouble> {
+        let save = saving(local, self.programs.docker_version);
+        let save = Call::new(&self.programs.docker, save, LOADED_WITHIN).with(["--output"]).with([archive]);
+        let loaded = match save.with([image]).run().await {
+            Ok(_) => self.load_archive(archive).await,
+            Err(trouble) => Err(trouble),
+        };
+        let removed = match std::fs::remove_file(archive) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        };
+        loaded.map_err(|trouble| trouble.doing(format!("cannot load {image}")))?;
+        removed.or_trouble(|| format!("cannot remove {}", archive.display()))
     }
 
     /// # Errors
     /// What kind said.
     pub async fn load_archive(&self, archive: &Path) -> Result<(), Trouble> {
-        self.load("image-archive", &archive.display().to_string()).await
-    }
-
-    async fn load(&self, what: &str, from: &str) -> Result<(), Trouble> {
-        let arguments = ["load", what, from, "--name", self.cluster];
-        Call::new(&self.programs.kind, arguments, LOADED_WITHIN).run().await.map(drop)
+        let arguments = ["load", "image-archive"];
+        let call = Call::new(&self.programs.kind, arguments, LOADED_WITHIN).with([archive]);
+        call.with(["--name", self.cluster]).run().await.map(drop)
     }
 }
 
-/// Whether the local engine has an image.
-pub async fn is_local(docker: &Path, image: &str) -> bool {
-    Call::new(docker, ["image", "inspect", "--format", "{{.Id}}", image], ANSWERS_WITHIN).run().await.is_ok()
+/// The first engine that saves one platform of an image alone.
+const SAVES_PLATFORMS: Version = (28, 0, 0);
+
+/// How to have an image saved with nothing listed that is not there.
+fn saving(local: &Local, engine: Version) -> Vec<&str> {
+    let mut arguments = vec!["image", "save"];
+    if engine >= SAVES_PLATFORMS && !local.platform.is_empty() {
+        arguments.extend(["--platform", &local.platform]);
+    }
+    arguments
+}
+
+/// An image that the local engine has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Local {
+    /// Which of its platforms, as `linux/amd64`.
+    platform: String,
+}
+
+/// What the local engine has of an image.
+pub async fn local(docker: &Path, image: &str) -> Option<Local> {
+    let format = "{{.Os}}/{{.Architecture}}{{with .Variant}}/{{.}}{{end}}";
+    let answer = Call::new(docker, ["image", "inspect", "--format", format, image], ANSWERS_WITHIN).run().await;
+    answer.ok().map(|platform| Local { platform: platform.trim().to_owned() })
 }
 
 /// Removes the images that were built for a run.
@@ -105,12 +138,12 @@ pub async fn is_local(docker: &Path, image: &str) -> bool {
 pub async fn remove_built(docker: &Path, run: &str) -> Result<(), Trouble> {
     let filter = format!("label={RUN_LABEL}={run}");
     let list = ["image", "ls", "--quiet", "--no-trunc", "--filter", &filter];
-    let listed = Call::new(docker, list, ANSWERS_WITHIN).undisturbed().run().await?;
+    let listed = Call::new(docker, list, ANSWERS_WITHIN).run().await?;
     let images: BTreeSet<&str> = listed.split_whitespace().collect();
     if images.is_empty() {
         return Ok(());
     }
-    let remove = Call::new(docker, ["image", "rm", "--force"], ANSWERS_WITHIN).undisturbed();
+    let remove = Call::new(docker, ["image", "rm", "--force"], ANSWERS_WITHIN);
     remove.with(images).run().await.map(drop)
 }
 
@@ -136,6 +169,14 @@ pub fn check_archives(archives: &[PathBuf]) -> Result<(), Trouble> {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn one_platform_is_saved_alone_where_the_engine_can() {
+        let local = Local { platform: "linux/arm64/v8".to_owned() };
+        assert_eq!(saving(&local, (29, 1, 0)), ["image", "save", "--platform", "linux/arm64/v8"]);
+        assert_eq!(saving(&local, (28, 0, 0)).len(), 4);
+        assert_eq!(saving(&local, (27, 5, 1)), ["image", "save"]);
+    }
 
     #[test]
     fn every_image_is_named_once() {

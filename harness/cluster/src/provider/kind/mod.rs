@@ -1,21 +1,28 @@
 //! Clusters of kind: real ones, whose nodes are containers of Docker on this machine. To the rest of the harness such a
 //! cluster is one that a kubeconfig leads to, but ours alone: created for a run, deleted with it.
 //!
-//! - [`topology`]: the nodes and their images; [`load`]: the images on them
+//! - [`topology`]: the nodes and their images; [`load`]: the images on them; [`base`]: what the agent's is built on
+//! - [`ingress`]: how an ingress controller is reached from this machine
 //! - [`programs`]: what this machine must have; [`command`]: how it is told what to do
-//! - [`outage`]: nodes that are stopped, frozen and brought back
-//! - [`record`]: what is remembered of a cluster, so that it is deleted whatever happens
+//! - [`maker`]: powers over a cluster that runs; [`outage`]: nodes that are stopped, frozen, disconnected and brought back;
+//!   [`shaping`]: what they send
+//! - [`record`]: what is remembered of a cluster, so that it is deleted whatever happens; [`containers`]: what Docker has
 
+pub mod base;
 mod command;
+mod containers;
+mod ingress;
 pub mod load;
+mod maker;
 mod outage;
 mod programs;
 mod record;
+mod shaping;
 pub mod topology;
 
 use super::kubeconfig::nodes;
-use super::real::{Maker, Real};
-use super::{Cluster, Provider, Wanted, run_of};
+use super::real::Real;
+use super::{Cluster, Provider, Wanted, discovery, run_of};
 use crate::access::Access;
 use crate::images;
 use crate::node_agent::NodeAgents;
@@ -29,10 +36,11 @@ use gauntlet_core::trouble::OrTrouble;
 use k8s_openapi::api::core::v1::Node;
 use kube::api::{Api, ListParams};
 use load::Agent;
-use programs::Programs;
+use programs::{Programs, Version};
 use record::Record;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,16 +50,10 @@ use topology::Topology;
 /// How long kind may take to create a cluster; the node image may have to be pulled.
 const CREATED_WITHIN: Duration = Duration::from_secs(900);
 
-/// How long all nodes may take to be ready once kind is done.
-pub const READY_WITHIN: Duration = Duration::from_secs(300);
+/// How long all nodes may take to be ready once kind is done, where nobody says otherwise.
+const READY_WITHIN: Duration = Duration::from_secs(300);
 
 const DELETED_WITHIN: Duration = Duration::from_secs(180);
-
-/// How long the engine may take to list and remove containers.
-const REMOVED_WITHIN: Duration = Duration::from_secs(120);
-
-/// By this label kind knows the containers of a cluster.
-const CLUSTER_LABEL: &str = "io.x-k8s.kind.cluster";
 
 /// Clusters of kind.
 #[derive(Debug, Clone)]
@@ -61,14 +63,26 @@ pub struct Kind {
     pub agent: Agent,
     /// Archives of images that are loaded to every node.
     pub archives: Vec<PathBuf>,
+    /// How long the nodes may take to be ready, and then the agents on them.
     pub ready_within: Duration,
+    /// Where programs are looked for.
+    pub path: OsString,
     /// Records and built images change together: one cluster's end must not remove what another's start relies on.
     changing: Arc<Mutex<()>>,
 }
 
 impl Kind {
     pub fn new(state_dir: PathBuf, topology: Topology, agent: Agent, archives: Vec<PathBuf>) -> Self {
-        Self { state_dir, topology, agent, archives, ready_within: READY_WITHIN, changing: Arc::default() }
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        Self { state_dir, topology, agent, archives, ready_within: READY_WITHIN, path, changing: Arc::default() }
+    }
+
+    async fn programs(&self, oldest_kind: Version) -> Result<Programs, Trouble> {
+        programs::find(&self.path, oldest_kind).await
+    }
+
+    async fn docker(&self) -> Result<PathBuf, Trouble> {
+        Ok(self.programs(topology::ANY_KIND).await?.docker)
     }
 
     /// What the programs say of their versions.
@@ -76,7 +90,7 @@ impl Kind {
     /// # Errors
     /// Something is missing.
     pub async fn versions(&self) -> Result<BTreeMap<String, String>, Trouble> {
-        Ok(programs::find(self.topology.oldest_kind).await?.versions)
+        Ok(self.programs(self.topology.oldest_kind).await?.versions)
     }
 
     /// The images of the objects that neither are built here nor are in the local engine: nodes will pull them, unless
@@ -85,11 +99,11 @@ impl Kind {
     /// # Errors
     /// The engine cannot be asked.
     pub async fn to_be_pulled(&self, objects: &[Value]) -> Result<Vec<String>, Trouble> {
-        let programs = programs::find(self.topology.oldest_kind).await?;
+        let programs = self.programs(self.topology.oldest_kind).await?;
         let mut pulled = Vec::new();
         for image in self.images(objects) {
             let is_built = matches!(&self.agent, Agent::Built { name, .. } if *name == image);
-            if !is_built && !load::is_local(&programs.docker, &image).await {
+            if !is_built && load::local(&programs.docker, &image).await.is_none() {
                 pulled.push(image);
             }
         }
@@ -123,20 +137,19 @@ impl Kind {
             onto.load_archive(archive).await?;
         }
         for image in self.images(&wanted.objects) {
-            if load::is_local(&programs.docker, &image).await {
-                onto.load_image(&image).await?;
-            } else {
-                tracing::info!(image, cluster = name, "not in the local engine: left to the nodes to pull");
+            match load::local(&programs.docker, &image).await {
+                Some(local) => onto.load_image(&image, &local, &record.archive()).await?,
+                None => tracing::info!(image, cluster = name, "not in the local engine: left to the nodes to pull"),
             }
         }
-        let agents = NodeAgents::deploy(&access, &wanted.run, self.agent.name()).await;
+        let agents = NodeAgents::deploy_within(&access, &wanted.run, self.agent.name(), self.ready_within).await;
         let agents = agents.map_err(|trouble| trouble.doing("cannot bring agents to the nodes"))?;
         self.running(wanted.id.clone(), access, Some(agents)).await
     }
 
     async fn ensure_agent(&self, programs: &Programs, record: &Record, run: &str) -> Result<(), Trouble> {
         let Agent::Built { name, base } = &self.agent else { return Ok(()) };
-        if load::is_local(&programs.docker, name).await {
+        if load::local(&programs.docker, name).await.is_some() {
             return Ok(());
         }
         let program = std::env::current_exe().or_trouble(|| "cannot find this program")?;
@@ -146,10 +159,13 @@ impl Kind {
     async fn running(&self, id: String, access: Access, agents: Option<NodeAgents>) -> Result<Real, Trouble> {
         let api: Api<Node> = Api::all(access.client.clone());
         let list = api.list(&ListParams::default()).await.or_trouble(|| "cannot list the cluster's nodes")?;
+        let nodes = nodes::choose_of_own(&list.items);
+        let found = discovery::discover(&access, &nodes).await;
         Ok(Real {
             id,
             access,
-            nodes: nodes::choose_of_own(&list.items),
+            nodes,
+            found,
             agent_image: self.agent.name().to_owned(),
             may_drain: true,
             agents,
@@ -164,10 +180,10 @@ impl Kind {
         let mut troubles: Vec<Trouble> = record.end_creator().await.err().into_iter().collect();
         let kubeconfig = record.kubeconfig();
         let arguments = ["delete", "cluster", "--name", &name, "--kubeconfig"];
-        let deleted = Call::new(&programs.kind, arguments, DELETED_WITHIN).with([&kubeconfig]).undisturbed();
+        let deleted = Call::new(&programs.kind, arguments, DELETED_WITHIN).with([&kubeconfig]);
         let deleted = deleted.run().await;
         // What kind could not or did not delete goes by its label; only what is left then is trouble.
-        if let Err(trouble) = remove_containers(programs, &name).await {
+        if let Err(trouble) = containers::remove(&programs.docker, &name).await {
             troubles.extend(deleted.err());
             troubles.push(trouble);
         }
@@ -199,28 +215,6 @@ async fn create(programs: &Programs, record: &Record, name: &str) -> Result<(), 
     created.map(drop).map_err(|trouble| trouble.doing("cannot create the cluster"))
 }
 
-/// The containers that a cluster's nodes are.
-async fn containers(programs: &Programs, name: &str) -> Result<Vec<String>, Trouble> {
-    let filter = format!("label={CLUSTER_LABEL}={name}");
-    let list = ["ps", "--all", "--quiet", "--filter", &filter];
-    let found = Call::new(&programs.docker, list, REMOVED_WITHIN).undisturbed().run().await?;
-    Ok(found.split_whitespace().map(str::to_owned).collect())
-}
-
-/// Removes the containers of a cluster, and makes sure that none is left.
-async fn remove_containers(programs: &Programs, name: &str) -> Result<(), Trouble> {
-    let found = containers(programs, name).await?;
-    if found.is_empty() {
-        return Ok(());
-    }
-    let remove = Call::new(&programs.docker, ["rm", "--force", "--volumes"], REMOVED_WITHIN).undisturbed();
-    remove.with(found).run().await?;
-    match containers(programs, name).await? {
-        left if left.is_empty() => Ok(()),
-        left => Err(Trouble::harness(format!("containers are left: {}", left.join(", ")))),
-    }
-}
-
 #[async_trait]
 impl Provider for Kind {
     fn name(&self) -> &'static str {
@@ -233,12 +227,17 @@ impl Provider for Kind {
 
     async fn check(&self) -> Result<(), Trouble> {
         load::check_archives(&self.archives)?;
-        programs::find(self.topology.oldest_kind).await.map(drop)
+        self.programs(self.topology.oldest_kind).await.map(drop)
     }
 
     async fn launch(&self, wanted: Wanted) -> Result<Box<dyn Cluster>, Trouble> {
-        let programs = programs::find(self.topology.oldest_kind).await?;
-        match self.bring_up(&programs, &wanted).await {
+        let programs = self.programs(self.topology.oldest_kind).await?;
+        let brought_up = tokio::select! {
+            biased;
+            () = wanted.interrupted.cancelled() => Err(Trouble::harness("interrupted")),
+            brought_up = self.bring_up(&programs, &wanted) => brought_up,
+        };
+        match brought_up {
             Ok(running) => Ok(Box::new(running)),
             Err(mut trouble) => {
                 if let Err(left) = self.delete(&programs, &wanted.id).await {
@@ -259,8 +258,8 @@ impl Provider for Kind {
         if !record.kubeconfig().is_file() {
             return Ok(None);
         }
-        let programs = programs::find(topology::ANY_KIND).await?;
-        if containers(&programs, &cluster_name(id)).await?.is_empty() {
+        let programs = self.programs(topology::ANY_KIND).await?;
+        if containers::of(&programs.docker, &cluster_name(id)).await?.is_empty() {
             return Ok(None);
         }
         let access = Access::from_kubeconfig(&record.kubeconfig()).await?;
@@ -272,30 +271,7 @@ impl Provider for Kind {
         if !Record::of(&self.state_dir, id).exists() {
             return Ok(());
         }
-        let programs = programs::find(topology::ANY_KIND).await?;
+        let programs = self.programs(topology::ANY_KIND).await?;
         self.delete(&programs, id).await
-    }
-}
-
-#[async_trait]
-impl Maker for Kind {
-    fn has_nodes_in_hand(&self) -> bool {
-        true
-    }
-
-    async fn stop_node(&self, node: &str) -> Result<(), Trouble> {
-        outage::stop(&programs::find(topology::ANY_KIND).await?.docker, node).await
-    }
-
-    async fn freeze_node(&self, node: &str) -> Result<(), Trouble> {
-        outage::freeze(&programs::find(topology::ANY_KIND).await?.docker, node).await
-    }
-
-    async fn return_node(&self, node: &str) -> Result<(), Trouble> {
-        outage::bring_back(&programs::find(topology::ANY_KIND).await?.docker, node).await
-    }
-
-    async fn shutdown(&self, _: &Access, id: &str) -> Result<(), Trouble> {
-        self.discard(id).await
     }
 }

@@ -5,6 +5,7 @@ use super::command::Call;
 use crate::render::{OLDEST_KUBECTL, dotted, version_in};
 use gauntlet_core::Trouble;
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -21,6 +22,8 @@ pub type Version = (u32, u32, u32);
 pub struct Programs {
     pub docker: PathBuf,
     pub kind: PathBuf,
+    /// Of the engine.
+    pub docker_version: Version,
     /// What they say of their versions.
     pub versions: BTreeMap<String, String>,
 }
@@ -71,13 +74,13 @@ fn needed(oldest_kind: Version) -> [Needed; 3] {
 ///
 /// # Errors
 /// Everything that is missing or too old, each with its remedy.
-pub async fn find(oldest_kind: Version) -> Result<Programs, Trouble> {
+pub async fn find(path: &OsStr, oldest_kind: Version) -> Result<Programs, Trouble> {
     let [docker, kind, kubectl] = needed(oldest_kind);
-    let found = tokio::join!(look(&docker), look(&kind), look(&kubectl));
+    let found = tokio::join!(look(path, &docker), look(path, &kind), look(path, &kubectl));
     match found {
         (Ok((docker, engine)), Ok((kind, release)), Ok(_)) => {
-            let versions = [("docker", engine), ("kind", release)].map(|(name, version)| (name.to_owned(), version));
-            Ok(Programs { docker, kind, versions: versions.into() })
+            let versions = [("docker", engine), ("kind", release)].map(|(name, it)| (name.to_owned(), dotted(it)));
+            Ok(Programs { docker, kind, docker_version: engine, versions: versions.into() })
         }
         (docker, kind, kubectl) => {
             let gaps: Vec<Gap> = [docker.err(), kind.err(), kubectl.err()].into_iter().flatten().collect();
@@ -100,22 +103,21 @@ fn trouble(gaps: &[Gap]) -> Trouble {
 }
 
 /// Only where the path says: other places are for packages of the distribution.
-fn on_path(name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).map(|folder| folder.join(name)).find(|program| program.is_file())
+fn on_path(path: &OsStr, name: &str) -> Option<PathBuf> {
+    std::env::split_paths(path).map(|folder| folder.join(name)).find(|program| program.is_file())
 }
 
 /// Where it is, and which version.
-async fn look(needed: &Needed) -> Result<(PathBuf, String), Gap> {
+async fn look(path: &OsStr, needed: &Needed) -> Result<(PathBuf, Version), Gap> {
     let gap = |problem: String| Gap { problem, remedy: needed.remedy };
-    let program = on_path(needed.name).ok_or_else(|| gap(format!("{} is not installed", needed.name)))?;
+    let program = on_path(path, needed.name).ok_or_else(|| gap(format!("{} is not installed", needed.name)))?;
     let answer = Call::new(&program, needed.arguments, ANSWERS_WITHIN).run().await;
     let text = answer.map_err(|trouble| gap(trouble.message))?;
     let version = judge(needed, &text).map_err(gap)?;
     Ok((program, version))
 }
 
-fn judge(needed: &Needed, text: &str) -> Result<String, String> {
+fn judge(needed: &Needed, text: &str) -> Result<Version, String> {
     let name = needed.name;
     let found =
         version_in(text).ok_or_else(|| format!("{name} does not tell its version, it says: {}", text.trim()))?;
@@ -123,7 +125,7 @@ fn judge(needed: &Needed, text: &str) -> Result<String, String> {
         let (found, oldest) = (dotted(found), dotted(needed.oldest));
         return Err(format!("{name} {found} is too old: {oldest} or later is needed ({})", needed.because));
     }
-    Ok(dotted(found))
+    Ok(found)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 use gauntlet_core::Trouble;
 use gauntlet_core::trouble::OrTrouble;
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use serde_json::Value;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -62,6 +62,11 @@ impl Record {
         self.folder.join("image")
     }
 
+    /// Where images lie on their way to the nodes.
+    pub fn archive(&self) -> PathBuf {
+        self.folder.join("image.tar")
+    }
+
     /// A lock for the program that creates the cluster to hold: it tells whether that still lives.
     ///
     /// # Errors
@@ -83,8 +88,8 @@ impl Record {
             .or_trouble(|| format!("cannot write {}", self.lock_file().display()))
     }
 
-    /// Ends the program that creates the cluster, where it outlived the run that started it: what it creates after
-    /// this could not be found.
+    /// Ends the program that creates the cluster and what it has started, where they outlived the run: what they create
+    /// after this could not be found.
     ///
     /// # Errors
     /// The lock cannot be looked at.
@@ -99,8 +104,9 @@ impl Record {
         // Nobody but the process that is on record holds the lock, so the number means that process.
         let holder = std::fs::read_to_string(self.lock_file()).ok().and_then(|text| text.trim().parse().ok());
         if let Some(holder) = holder {
-            // It may end by itself in this very moment.
-            let _ = kill(Pid::from_raw(holder), Signal::SIGKILL);
+            let holder = Pid::from_raw(holder);
+            // Either may end by itself in this very moment.
+            let _ = killpg(holder, Signal::SIGKILL).or_else(|_| kill(holder, Signal::SIGKILL));
         }
         tokio::task::spawn_blocking(move || file.lock()).await.or_trouble(doing)?.or_trouble(doing)
     }

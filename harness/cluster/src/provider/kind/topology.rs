@@ -179,6 +179,19 @@ mod tests {
     }
 
     #[test]
+    fn one_worker_has_the_ports_of_an_ingress_controller_and_its_label() {
+        for (config, workers) in [(None, 1), (None, 3), (None, 5), (Some("three-control-planes"), 2)] {
+            let (config, _) = Topology::choose(config, None).unwrap().cluster("g", workers);
+            let nodes = config["nodes"].as_array().unwrap();
+            let with_ports: Vec<&Value> = nodes.iter().filter(|node| !node["extraPortMappings"].is_null()).collect();
+            assert_eq!(with_ports.len(), 1, "{config}");
+            assert_eq!(with_ports[0]["role"], "worker");
+            assert_eq!(with_ports[0]["labels"], json!({"ingress-ready": "true"}));
+            assert_eq!(nodes.iter().filter(|node| !node["labels"].is_null()).count(), 1, "{config}");
+        }
+    }
+
+    #[test]
     fn a_users_file_decides_the_nodes_and_may_name_images() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("mine.yaml");

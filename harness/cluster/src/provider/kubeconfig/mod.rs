@@ -10,7 +10,7 @@ mod permissions;
 mod storage;
 
 use super::real::{Maker, Real};
-use super::{Cluster, Provider, Wanted, run_of};
+use super::{Cluster, Provider, Wanted, discovery, run_of};
 use crate::access::{Access, RUN_LABEL};
 use crate::images;
 use crate::node_agent::NodeAgents;
@@ -60,6 +60,7 @@ impl Kubeconfig {
 
     async fn running(&self, id: String, access: Access, agents: Option<NodeAgents>) -> Result<Real, Trouble> {
         let nodes = Self::nodes(&access).await?;
+        let found = discovery::discover(&access, &nodes).await;
         Ok(Real {
             id,
             access,
@@ -68,6 +69,7 @@ impl Kubeconfig {
             may_drain: self.node_faults,
             agents,
             maker: Box::new(self.clone()),
+            found,
         })
     }
 }
@@ -94,15 +96,19 @@ impl Provider for Kubeconfig {
         let access = self.access().await?;
         access.check_version().await?;
         permissions::check(&access, &wanted.objects, self.node_faults).await?;
-        ownership::check_free(&access, &wanted.namespaces).await?;
+        let mut namespaces = ownership::namespaces(&wanted.objects);
+        namespaces.extend(wanted.namespaces);
+        ownership::check_free(&access, &namespaces).await?;
         storage::check(&access, &wanted.objects).await?;
         let mut running = self.running(wanted.id, access, None).await?;
         if running.nodes.workers.is_empty() {
             return Err(Trouble::input(format!("no node of context {} takes pods", self.context)));
         }
         if self.node_faults {
-            let deployed = NodeAgents::deploy(&running.access, &wanted.run, &self.agent_image).await;
-            running.agents = Some(deployed.map_err(|trouble| trouble.doing("cannot bring agents to the nodes"))?);
+            match NodeAgents::deploy(&running.access, &wanted.run, &self.agent_image).await {
+                Ok(agents) => running.agents = Some(agents),
+                Err(trouble) => return Err(given_up(&running, trouble).await),
+            }
         }
         Ok(Box::new(running))
     }
@@ -119,6 +125,15 @@ impl Provider for Kubeconfig {
 
     async fn discard(&self, id: &str) -> Result<(), Trouble> {
         remove_run(&self.access().await?, id).await
+    }
+}
+
+/// Agents that came to some nodes only are of no use, and have power over them.
+async fn given_up(running: &Real, trouble: Trouble) -> Trouble {
+    let trouble = trouble.doing("cannot bring agents to the nodes");
+    match remove_run(&running.access, &running.id).await {
+        Ok(()) => trouble,
+        Err(left) => trouble.hint(format!("some of them are left: {}", left.message)),
     }
 }
 

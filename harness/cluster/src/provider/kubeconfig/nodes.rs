@@ -12,6 +12,16 @@ pub struct Nodes {
     pub quiet: Option<String>,
 }
 
+impl Nodes {
+    /// Why nodes cannot be drained, in words.
+    pub fn too_few(&self) -> String {
+        format!(
+            "{} of its nodes take pods, and {ENOUGH} are needed to set one aside and drain another",
+            self.workers.len()
+        )
+    }
+}
+
 /// Enough nodes that one can be set aside and another drained.
 const ENOUGH: usize = 3;
 

@@ -38,35 +38,58 @@ fn need(verb: &'static str, group: &str, resource: &str, subresource: &'static s
     Need { verb, group: group.to_owned(), resource: resource.to_owned(), subresource }
 }
 
-/// What every run needs, whatever it deploys.
+/// What a run may do to what it has made.
+const OWNED: [&str; 5] = ["get", "list", "create", "patch", "delete"];
+
+/// What every run needs, whatever it deploys: `(verbs, group, resource, subresource)`.
+const ALWAYS: &[(&[&str], &str, &str, &str)] = &[
+    // Everything that decides whether a system is in order is watched.
+    (&["list", "watch"], "", "pods", ""),
+    (&["get", "list", "watch"], "", "nodes", ""),
+    (&["list", "watch"], "apps", "deployments", ""),
+    (&["get", "list", "watch"], "apps", "statefulsets", ""),
+    (&["list", "watch"], "apps", "daemonsets", ""),
+    (&["list", "watch"], "batch", "jobs", ""),
+    (&["list", "watch"], "policy", "poddisruptionbudgets", ""),
+    (&["list", "watch"], "", "events", ""),
+    (&["list"], "", "limitranges", ""),
+    // What the cluster has.
+    (&["list"], "storage.k8s.io", "storageclasses", ""),
+    (&["list"], "networking.k8s.io", "ingressclasses", ""),
+    (&["get", "list"], "", "services", ""),
+    // Namespaces, certificates and secrets of the system; clients and probers of ours, and what lets them in.
+    (&OWNED, "", "namespaces", ""),
+    (&["watch"], "", "namespaces", ""),
+    (&OWNED, "", "secrets", ""),
+    (&OWNED, "", "pods", ""),
+    (&OWNED, "", "configmaps", ""),
+    (&OWNED, "networking.k8s.io", "networkpolicies", ""),
+    // Backups run by hand, volumes that are lost, and what lies on them.
+    (&["get"], "batch", "cronjobs", ""),
+    (&OWNED, "batch", "jobs", ""),
+    (&["get", "list", "delete"], "", "persistentvolumeclaims", ""),
+    (&["patch"], "apps", "statefulsets", "scale"),
+    // A WebSocket is asked for by GET, and checked as that since Kubernetes 1.35, beside CREATE.
+    (&["get", "create"], "", "pods", "exec"),
+    (&["get"], "", "pods", "log"),
+    (&["create"], "", "pods", "eviction"),
+    (&["patch"], "", "pods", "ephemeralcontainers"),
+];
+
+/// Drains, and the agents on the nodes.
+const NODES: &[(&[&str], &str, &str, &str)] = &[
+    (&["patch"], "", "nodes", ""),
+    (&["get"], "coordination.k8s.io", "leases", ""),
+    (&OWNED, "apps", "daemonsets", ""),
+];
+
 fn always(node_faults: bool) -> BTreeSet<Need> {
-    let watched = [
-        ("", "pods"),
-        ("", "nodes"),
-        ("apps", "deployments"),
-        ("apps", "statefulsets"),
-        ("apps", "daemonsets"),
-        ("batch", "jobs"),
-        ("policy", "poddisruptionbudgets"),
-    ];
-    let watched =
-        watched.iter().flat_map(|(group, resource)| ["list", "watch"].map(|verb| need(verb, group, resource, "")));
-    let ours = [("", "namespaces"), ("", "secrets"), ("", "pods"), ("networking.k8s.io", "networkpolicies")];
-    let ours = ours
-        .iter()
-        .flat_map(|(group, resource)| ["get", "create", "patch", "delete"].map(|verb| need(verb, group, resource, "")));
-    let acts = [
-        need("create", "", "pods", "exec"),
-        need("create", "", "pods", "eviction"),
-        need("get", "", "pods", "log"),
-        need("list", "", "secrets", ""),
-        need("list", "", "namespaces", ""),
-        need("list", "", "limitranges", ""),
-        need("list", "networking.k8s.io", "networkpolicies", ""),
-    ];
-    // Drains, and the agents on the nodes.
-    let nodes = [need("patch", "", "nodes", ""), need("patch", "apps", "daemonsets", "")];
-    watched.chain(ours).chain(acts).chain(nodes.into_iter().filter(|_| node_faults)).collect()
+    let nodes = NODES.iter().filter(|_| node_faults);
+    let each = |(verbs, group, resource, subresource): &(&'static [&'static str], &str, &str, &'static str)| {
+        let needs = verbs.iter().map(|verb| need(verb, group, resource, subresource));
+        needs.collect::<Vec<Need>>()
+    };
+    ALWAYS.iter().chain(nodes).flat_map(each).collect()
 }
 
 /// Makes sure that everything is allowed that a run with these objects does.
@@ -102,8 +125,7 @@ async fn for_objects(access: &Access, objects: &[Value]) -> Result<BTreeSet<Need
         Some((resource.group, resource.plural))
     };
     let resources: BTreeSet<(String, String)> = objects.iter().filter_map(resource).collect();
-    let verbs = ["get", "create", "patch", "delete"];
-    Ok(resources.iter().flat_map(|(group, resource)| verbs.map(|verb| need(verb, group, resource, ""))).collect())
+    Ok(resources.iter().flat_map(|(group, resource)| OWNED.map(|verb| need(verb, group, resource, ""))).collect())
 }
 
 async fn is_allowed(access: &Access, need: &Need) -> Result<bool, Trouble> {
@@ -126,6 +148,14 @@ async fn is_allowed(access: &Access, need: &Need) -> Result<bool, Trouble> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_is_asked_for_twice_and_verbs_are_those_of_the_api() {
+        const VERBS: [&str; 6] = ["get", "list", "watch", "create", "patch", "delete"];
+        let all: Vec<String> = always(true).iter().map(ToString::to_string).collect();
+        assert!(all.iter().all(|need| VERBS.iter().any(|verb| need.starts_with(verb))), "{all:?}");
+        assert!(all.contains(&"patch statefulsets/scale (apps)".to_owned()), "{all:?}");
+    }
 
     #[test]
     fn nodes_are_changed_only_with_leave() {
