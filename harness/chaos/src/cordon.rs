@@ -31,6 +31,13 @@ impl Fault for Cordon {
         Disturbance::Cordon { node: self.node.clone() }
     }
 
+    async fn check(&self, scene: &Scene) -> Result<(), Trouble> {
+        if nodes::is_cordoned(scene.cluster.access(), &self.node).await? {
+            return Err(Trouble::harness(format!("{} is cordoned already, and not by us", self.node)));
+        }
+        Ok(())
+    }
+
     async fn act(&mut self, scene: &Scene) -> Result<(), Trouble> {
         nodes::cordon(scene.cluster.access(), &self.node).await
     }

@@ -4,7 +4,7 @@
 use crate::disturbance::Disturbance;
 use crate::fault::{Fault, Scene};
 use async_trait::async_trait;
-use gauntlet_cluster::access::said;
+use gauntlet_cluster::access::{RUN_LABEL, said};
 use gauntlet_cluster::exec::Place;
 use gauntlet_cluster::probe::{self, Target};
 use gauntlet_core::matrix::Seen;
@@ -83,6 +83,7 @@ struct Try {
 
 /// A policy that lets nobody reach the pods with some labels.
 pub struct DenyIngress {
+    run: String,
     policy: String,
     labels: BTreeMap<String, String>,
     canary: Canary,
@@ -91,8 +92,9 @@ pub struct DenyIngress {
 }
 
 impl DenyIngress {
-    pub fn new(policy: &str, labels: BTreeMap<String, String>, canary: Canary) -> Self {
-        Self { policy: policy.to_owned(), labels, canary, made: None, last: OnceLock::new() }
+    /// `run` is the label of everything that is made.
+    pub fn new(run: &str, policy: &str, labels: BTreeMap<String, String>, canary: Canary) -> Self {
+        Self { run: run.to_owned(), policy: policy.to_owned(), labels, canary, made: None, last: OnceLock::new() }
     }
 
     /// From the answer of the API server to the beginning of the first try that was denied: enforcement took no longer.
@@ -121,7 +123,7 @@ impl Fault for DenyIngress {
     async fn act(&mut self, scene: &Scene) -> Result<(), Trouble> {
         let api: Api<NetworkPolicy> = Api::namespaced(scene.cluster.access().client.clone(), &self.canary.namespace);
         let policy = json!({
-            "metadata": {"name": self.policy, "namespace": self.canary.namespace},
+            "metadata": {"name": self.policy, "namespace": self.canary.namespace, "labels": {RUN_LABEL: self.run}},
             "spec": {"podSelector": {"matchLabels": self.labels}, "policyTypes": ["Ingress"]},
         });
         let policy = serde_json::from_value(policy).map_err(|error| Trouble::harness(error.to_string()))?;

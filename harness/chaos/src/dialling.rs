@@ -30,8 +30,17 @@ pub async fn dial_all(scene: &Scene, paths: &[Path], within: Duration) -> Vec<Re
 
 /// The paths on which somebody answers, be it with a refusal.
 pub async fn answered(scene: &Scene, paths: Vec<Path>) -> Vec<Path> {
-    let seen = dial_all(scene, &paths, ANSWERS_WITHIN).await;
-    paths.into_iter().zip(seen).filter(|(_, seen)| is_answer(seen)).map(|(path, _)| path).collect()
+    answered_within(scene, paths, ANSWERS_WITHIN).await
+}
+
+/// As [`answered`], where an answer may take that long, as the pod sees it. Where some are open, only those count: a refusal
+/// may be a policy's, which comes from the nearest node and crosses no cut.
+pub async fn answered_within(scene: &Scene, paths: Vec<Path>, within: Duration) -> Vec<Path> {
+    let seen = dial_all(scene, &paths, within).await;
+    let is_open = |seen: &Result<Dialled, Trouble>| matches!(seen, Ok(Dialled::Open));
+    let some_open = seen.iter().any(is_open);
+    let counts = |seen: &Result<Dialled, Trouble>| if some_open { is_open(seen) } else { is_answer(seen) };
+    paths.into_iter().zip(seen).filter(|(_, seen)| counts(seen)).map(|(path, _)| path).collect()
 }
 
 /// Whether nothing is heard on any of the paths.

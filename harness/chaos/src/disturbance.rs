@@ -3,7 +3,7 @@
 use crate::outage::Outage;
 use gauntlet_cluster::access::said;
 use gauntlet_cluster::claims::{Claim, MOUNT};
-use gauntlet_cluster::traffic::TrafficFault;
+use gauntlet_cluster::traffic::{Effect, TrafficFault};
 use gauntlet_cluster::{Cluster, jobs, nodes, volumes};
 use gauntlet_core::Trouble;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
@@ -18,8 +18,10 @@ use std::fmt;
 pub enum Disturbance {
     /// The container's process is killed and kept from starting.
     HoldContainer { namespace: String, pod: String, container: String },
-    /// The node is without power, or stands still.
+    /// The node is without power, stands still, or is off its network.
     NodeOutage { node: String, outage: Outage },
+    /// What the node sends is delayed, lost or limited.
+    ShapeNode { node: String, effect: Effect },
     /// The node takes no new pods.
     Cordon { node: String },
     /// Traffic between some parties does not arrive, or not all of it.
@@ -48,6 +50,7 @@ impl Disturbance {
                 cluster.release_container(namespace, pod, container).await
             }
             Self::NodeOutage { node, .. } => cluster.return_node(node).await,
+            Self::ShapeNode { node, .. } => cluster.unshape_node(node).await,
             Self::Cordon { node } => nodes::uncordon(cluster.access(), node).await,
             Self::Traffic { id, .. } => cluster.restore_traffic(id).await,
             Self::LoseVolumes { namespace, stateful_set, replicas } => {
@@ -78,6 +81,8 @@ impl fmt::Display for Disturbance {
             }
             Self::NodeOutage { node, outage: Outage::Stop } => write!(f, "stop {node}"),
             Self::NodeOutage { node, outage: Outage::Freeze } => write!(f, "freeze {node}"),
+            Self::NodeOutage { node, outage: Outage::Disconnect } => write!(f, "disconnect {node}"),
+            Self::ShapeNode { node, effect } => write!(f, "{effect} what {node} sends"),
             Self::Cordon { node } => write!(f, "cordon {node}"),
             Self::Traffic { fault, .. } => fault.fmt(f),
             Self::LoseVolumes { namespace, stateful_set, .. } => {

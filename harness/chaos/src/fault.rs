@@ -23,6 +23,14 @@ pub trait Fault: Send + Sync {
     /// What another process needs to undo it.
     fn disturbance(&self) -> Disturbance;
 
+    /// Whether it may be done: what is so already is somebody else's doing, and not ours to undo.
+    ///
+    /// # Errors
+    /// Why it may not; nothing was done.
+    async fn check(&self, _scene: &Scene) -> Result<(), Trouble> {
+        Ok(())
+    }
+
     /// Does it. What the proofs compare with is taken down before.
     ///
     /// # Errors
@@ -42,6 +50,7 @@ pub trait Fault: Send + Sync {
 /// It could not be journalled or not be done.
 pub async fn inject<F: Fault>(scene: &Scene, mut fault: F) -> Result<Injected<F>, Trouble> {
     let disturbance = fault.disturbance();
+    fault.check(scene).await.map_err(|trouble| trouble.doing(format!("cannot {disturbance}")))?;
     let id = scene.journal.begin(scene.cluster.id(), &disturbance)?;
     if let Err(trouble) = fault.act(scene).await {
         if disturbance.undo(scene.cluster.as_ref()).await.is_ok() {

@@ -3,7 +3,7 @@
 //! - [`disturbance`]: what may be done to a cluster, as data that another process can undo
 //! - [`journal`]: what was about to be done, on disk before it is done
 //! - [`fault`]: injecting, proving and healing
-//! - [`hold`], [`cordon`], [`outage`], [`traffic`], [`volumes`], [`deny`], [`cut`]: the faults there are
+//! - [`hold`], [`cordon`], [`outage`], [`shape`], [`traffic`], [`volumes`], [`deny`], [`cut`]: the faults there are
 //! - `paths`, `dialling`: connections that faults show themselves on
 
 pub mod cordon;
@@ -16,6 +16,7 @@ pub mod hold;
 pub mod journal;
 pub mod outage;
 mod paths;
+pub mod shape;
 pub mod traffic;
 pub mod volumes;
 

@@ -1,4 +1,4 @@
-//! Takes a node out of service until healed: without power, or standing still.
+//! Takes a node out of service until healed: without power, standing still, or off its network.
 //!
 //! The proof has two halves, since either alone could be something else: the node's lease is not renewed although it was
 //! due, and its pods, which answered before, are silent. Neither can be told from what the node says of itself, for it
@@ -32,6 +32,8 @@ pub enum Outage {
     Stop,
     /// It stands still and loses nothing. Coming back it goes on where it stood.
     Freeze,
+    /// It runs on, and nobody hears of it. Coming back it has lost nothing either.
+    Disconnect,
 }
 
 pub struct NodeOutage {
@@ -54,6 +56,9 @@ type Containers = BTreeMap<(String, String), (String, Vec<String>)>;
 impl NodeOutage {
     pub const NEEDS: Capability = Capability::StopNode;
 
+    /// What [`NodeOutage::disconnect`] needs.
+    pub const DISCONNECT_NEEDS: Capability = Capability::NodeNetwork;
+
     pub fn stop(node: impl Into<String>) -> Self {
         Self { node: node.into(), outage: Outage::Stop, before: None }
     }
@@ -62,17 +67,14 @@ impl NodeOutage {
         Self { node: node.into(), outage: Outage::Freeze, before: None }
     }
 
+    pub fn disconnect(node: impl Into<String>) -> Self {
+        Self { node: node.into(), outage: Outage::Disconnect, before: None }
+    }
+
     async fn look(&self, scene: &Scene) -> Result<Before, Trouble> {
         scene.view.complete().await;
         let snapshot = scene.view.snapshot();
-        let others = snapshot.nodes.iter().map(|node| node.name_any()).filter(|node| *node != self.node);
-        let fault = TrafficFault {
-            from: others.map(Party::Node).collect(),
-            to: vec![Party::Node(self.node.clone())],
-            both_ways: false,
-            ports: vec![],
-            effect: Effect::Cut,
-        };
+        let fault = from_others(&snapshot, &self.node, Effect::Cut);
         Ok(Before {
             heartbeat: nodes::heartbeat(scene.cluster.access(), &self.node).await?,
             paths: dialling::answered(scene, paths(&snapshot, &fault)).await,
@@ -160,6 +162,7 @@ impl Fault for NodeOutage {
         match self.outage {
             Outage::Stop => scene.cluster.stop_node(&self.node).await,
             Outage::Freeze => scene.cluster.freeze_node(&self.node).await,
+            Outage::Disconnect => scene.cluster.disconnect_node(&self.node).await,
         }
     }
 
@@ -175,6 +178,18 @@ impl Fault for NodeOutage {
             Some(before) => self.is_back(scene, before).await.map_or_else(Evidence::Missing, Evidence::Shown),
             None => Evidence::Missing("nobody looked at the node before".to_owned()),
         }
+    }
+}
+
+/// What pods of all other nodes send to a node and its pods.
+pub(crate) fn from_others(snapshot: &Snapshot, node: &str, effect: Effect) -> TrafficFault {
+    let others = snapshot.nodes.iter().map(|other| other.name_any()).filter(|other| other != node);
+    TrafficFault {
+        from: others.map(Party::Node).collect(),
+        to: vec![Party::Node(node.to_owned())],
+        both_ways: false,
+        ports: vec![],
+        effect,
     }
 }
 
@@ -204,7 +219,9 @@ fn judge(outage: Outage, before: &Containers, now: &Containers) -> Result<String
         match outage {
             Outage::Stop if same > 0 => return Err(format!("a container of {name} runs that was to be dead")),
             Outage::Stop if ids_now.len() < ids.len() => return Err(format!("{name} does not run again yet")),
-            Outage::Freeze if same < ids.len() => return Err(format!("a container of {name} does not run on")),
+            Outage::Freeze | Outage::Disconnect if same < ids.len() => {
+                return Err(format!("a container of {name} does not run on"));
+            }
             _ => {}
         }
     }
@@ -235,6 +252,8 @@ mod tests {
             (Outage::Stop, pods(&[]), true),
             (Outage::Freeze, pods(&[("a", "1", &["x", "y"])]), true),
             (Outage::Freeze, pods(&[("a", "1", &["x", "y2"])]), false),
+            (Outage::Disconnect, pods(&[("a", "1", &["x", "y"])]), true),
+            (Outage::Disconnect, pods(&[("a", "1", &["x2", "y2"])]), false),
             // Another pod of the same name tells nothing.
             (Outage::Freeze, pods(&[("a", "2", &["z"])]), true),
         ] {

@@ -2,6 +2,7 @@
 //!
 //! Not an ordinary test harness, because the cluster's server is this program started again.
 
+mod kind;
 mod node_agents;
 mod outage;
 mod support;
@@ -26,6 +27,7 @@ fn main() -> std::process::ExitCode {
     let trials = vec![
         trial("traffic_is_cut_degraded_and_healed_with_proof", async |scene| traffic::all(&scene).await),
         trial("agents_have_power_over_pods_where_the_api_has_none", async |scene| node_agents::all(&scene).await),
+        trial("docker_has_nodes_in_its_hands_with_proof", async |scene| kind::all(&scene).await),
         trial("nodes_are_stopped_frozen_and_healed_with_proof", async |scene| outage::all(&scene).await),
     ];
     let trials = trials.into_iter().map(|trial| trial.with_ignored_flag(!root)).collect();
