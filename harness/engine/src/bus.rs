@@ -31,8 +31,13 @@ impl Emitter {
 
 /// Milliseconds since 1970.
 pub fn now_ms() -> u64 {
+    now_us() / 1000
+}
+
+/// Microseconds since 1970, the clock of histories.
+pub fn now_us() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// The thread behind the emitters.

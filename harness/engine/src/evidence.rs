@@ -10,8 +10,10 @@ use gauntlet_cluster::evidence::{self, Bounds, Scope};
 use gauntlet_core::event::{Event, Stage};
 use gauntlet_core::{Redactor, Trouble};
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// What evidence is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +32,9 @@ impl Default for Wanted {
 /// Of evidence of one scenario, unless somebody says otherwise.
 pub const DEFAULT_MIB: usize = 64;
 
+/// How long the API may take to tell which namespaces there are.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
+
 /// Collects evidence into a run's folder.
 #[derive(Clone)]
 pub struct Collector {
@@ -39,45 +44,75 @@ pub struct Collector {
     /// The run's folder.
     run: PathBuf,
     bounds: Bounds,
+    /// Files that the events know.
+    told: Arc<Mutex<BTreeSet<String>>>,
+    versions: BTreeMap<String, String>,
+}
+
+/// What is collected at once.
+pub struct Target<'a> {
+    /// Relative to the run's folder.
+    pub folder: &'a Path,
+    pub scenario: Option<&'a str>,
+    pub bounds: Bounds,
 }
 
 impl Collector {
     pub fn new(emitter: Emitter, redactor: Redactor, system: System, run: PathBuf, bounds: Bounds) -> Self {
-        Self { emitter, redactor, system, run, bounds }
+        Self { emitter, redactor, system, run, bounds, told: Arc::default(), versions: BTreeMap::new() }
+    }
+
+    /// Tells these of the run's programs.
+    pub fn with_versions(self, versions: BTreeMap<String, String>) -> Self {
+        Self { versions, ..self }
     }
 
     pub fn redactor(&self) -> &Redactor {
         &self.redactor
     }
 
-    /// Collects into `folder`, relative to the run's folder. What could not be had is a note, and so is anything else
-    /// that goes wrong: evidence never changes a verdict.
-    ///
-    /// Boxed, since scenarios heal in the middle of futures of their own, which have to be sendable.
-    pub fn collect<'a>(
-        &'a self,
-        cluster: &'a dyn Cluster,
-        folder: &'a Path,
-        scenario: Option<&'a str>,
-    ) -> BoxFuture<'a, ()> {
-        self.collected(cluster, folder, scenario).boxed()
+    /// Of all evidence of one scenario.
+    pub fn bounds(&self) -> Bounds {
+        self.bounds
     }
 
-    async fn collected(&self, cluster: &dyn Cluster, folder: &Path, scenario: Option<&str>) {
+    /// Where something is that is told relative to the run's folder.
+    pub(crate) fn path(&self, within: &Path) -> PathBuf {
+        self.run.join(within)
+    }
+
+    /// Collects evidence. What could not be had is a note, and so is anything else that goes wrong: evidence never changes
+    /// a verdict. The bytes that it took.
+    ///
+    /// Boxed, since scenarios heal in the middle of futures of their own, which have to be sendable.
+    pub fn collect<'a>(&'a self, cluster: &'a dyn Cluster, target: Target<'a>) -> BoxFuture<'a, usize> {
+        self.collected(cluster, target).boxed()
+    }
+
+    async fn collected(&self, cluster: &dyn Cluster, target: Target<'_>) -> usize {
+        let Target { folder, scenario, bounds } = target;
         let stages = Stages { emitter: &self.emitter };
         let work = async {
             let Some(deployment) = self.system.deployment() else { return Err(Trouble::harness("no such overlay")) };
             let mut namespaces = namespaces(&self.system);
-            let ours = evidence::namespaces_of_runs(cluster.access()).await;
+            let ours = tokio::time::timeout(ANSWERS_WITHIN, evidence::namespaces_of_runs(cluster.access())).await;
+            let ours = ours.unwrap_or_else(|_| Err("cannot list namespaces: no answer in time".to_owned()));
             let mut problems: Vec<String> = ours.as_ref().err().cloned().into_iter().collect();
             namespaces.extend(ours.unwrap_or_default());
-            let scope = Scope { cluster, deployment, namespaces: &namespaces, redactor: &self.redactor };
-            problems.extend(evidence::collect(scope, &self.run.join(folder), self.bounds).await);
+            let scope = Scope {
+                cluster,
+                deployment,
+                namespaces: &namespaces,
+                redactor: &self.redactor,
+                versions: &self.versions,
+            };
+            let collected = evidence::collect(scope, &self.run.join(folder), bounds).await;
+            problems.extend(collected.missing);
             self.tell(folder, scenario, &problems);
-            Ok(())
+            Ok(collected.bytes)
         };
         // Trouble is told by the stage.
-        let _ = stages.stage(Stage::Evidence, folder.display().to_string(), work).await;
+        stages.stage(Stage::Evidence, folder.display().to_string(), work).await.unwrap_or(0)
     }
 
     /// What is deployed: the contract, the objects as they are applied, and the list of the system's files.
@@ -98,7 +133,8 @@ impl Collector {
 
     fn tell(&self, folder: &Path, scenario: Option<&str>, problems: &[String]) {
         let scenario = scenario.map(str::to_owned);
-        for file in excerpt::files(&self.run, folder) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        for file in excerpt::files(&self.run, folder, &mut told) {
             self.emitter.emit(Event::EvidenceCollected { scenario: scenario.clone(), file });
         }
         for problem in problems {

@@ -4,17 +4,17 @@
 use flate2::Compression;
 use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
-use gauntlet_core::Trouble;
 use gauntlet_core::history::History;
 use gauntlet_core::judgement::Saved;
 use gauntlet_core::trouble::OrTrouble;
+use gauntlet_core::{Redactor, Trouble};
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::{Read as _, Write as _};
 use std::path::Path;
 
 /// The file of the questions.
-const QUESTIONS: &str = "questions.jsonl";
+const QUESTIONS: &str = "questions.jsonl.gz";
 
 /// Writes the text of a history. The file's name.
 ///
@@ -40,22 +40,28 @@ pub fn read(folder: &Path, name: &str) -> Result<History, Trouble> {
     if name.contains('/') {
         return Err(unreadable("it is not in the scenario's folder".to_owned()));
     }
-    let file = std::fs::File::open(&path).map_err(|error| unreadable(error.to_string()))?;
-    let mut text = String::new();
-    MultiGzDecoder::new(file).read_to_string(&mut text).map_err(|error| unreadable(error.to_string()))?;
+    let text = decompressed(&path).map_err(|error| unreadable(error.to_string()))?;
     History::parse(&text).map_err(|error| unreadable(error.to_string()))
 }
 
-/// Saves a question.
+fn decompressed(path: &Path) -> std::io::Result<String> {
+    let mut text = String::new();
+    MultiGzDecoder::new(std::fs::File::open(path)?).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// Saves a question, without what the redactor knows. Each is a member of its own of the compressed file.
 ///
 /// # Errors
 /// It cannot be written.
-pub fn ask(folder: &Path, saved: &Saved) -> Result<(), Trouble> {
+pub fn ask(folder: &Path, saved: &Saved, redactor: &Redactor) -> Result<(), Trouble> {
     let path = folder.join(QUESTIONS);
     let doing = || format!("cannot write {}", path.display());
-    let line = serde_json::to_string(saved).or_trouble(doing)?;
+    let line = redactor.known(&serde_json::to_string(saved).or_trouble(doing)?);
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    let compressed = encoder.write_all(format!("{line}\n").as_bytes()).and_then(|()| encoder.finish());
     let mut file = OpenOptions::new().create(true).append(true).open(&path).or_trouble(doing)?;
-    file.write_all(format!("{line}\n").as_bytes()).or_trouble(doing)
+    compressed.and_then(|bytes| file.write_all(&bytes)).or_trouble(doing)
 }
 
 /// The questions of a scenario, and the histories that they are about by file.
@@ -71,7 +77,7 @@ pub fn asked(folder: &Path) -> Result<Option<Asked>, Trouble> {
         return Ok(None);
     }
     let unreadable = |error: String| Trouble::input(format!("cannot read {}: {error}", path.display()));
-    let text = std::fs::read_to_string(&path).map_err(|error| unreadable(error.to_string()))?;
+    let text = decompressed(&path).map_err(|error| unreadable(error.to_string()))?;
     let mut questions = Vec::new();
     for (n, line) in text.lines().enumerate() {
         let saved: Saved =
@@ -105,26 +111,39 @@ mod tests {
         let text = format!("{LINE}\n").repeat(1000);
         let name = write(folder.path(), "jobs", &text).unwrap();
         assert!(std::fs::metadata(folder.path().join(&name)).unwrap().len() * 20 < text.len() as u64);
-        ask(folder.path(), &saved(&name)).unwrap();
-        ask(folder.path(), &saved(&name)).unwrap();
+        let redactor = Redactor::default();
+        ask(folder.path(), &saved(&name), &redactor).unwrap();
+        ask(folder.path(), &saved(&name), &redactor).unwrap();
         let (questions, histories) = asked(folder.path()).unwrap().unwrap();
         assert_eq!(questions, [saved(&name), saved(&name)]);
         assert_eq!(histories[&name], History::parse(&text).unwrap());
     }
 
     #[test]
+    fn a_question_keeps_no_secret() {
+        let (folder, redactor) = (tempfile::tempdir().unwrap(), Redactor::default());
+        redactor.learn([&serde_json::json!({"kind": "Secret", "stringData": {"a": "pl4nted-value"}})]);
+        let question =
+            Question::Jobs(Jobs { client: "jobs".into(), promise: "p".into(), check: "pl4nted-value".into() });
+        ask(folder.path(), &Saved { histories: BTreeMap::new(), question }, &redactor).unwrap();
+        let (questions, _) = asked(folder.path()).unwrap().unwrap();
+        assert!(!format!("{questions:?}").contains("pl4nted-value"), "{questions:?}");
+    }
+
+    #[test]
     fn what_is_missing_or_damaged_is_named() {
         let folder = tempfile::tempdir().unwrap();
         assert!(asked(folder.path()).unwrap().is_none());
-        ask(folder.path(), &saved("gone.jsonl.gz")).unwrap();
+        let redactor = Redactor::default();
+        ask(folder.path(), &saved("gone.jsonl.gz"), &redactor).unwrap();
         let says = |folder: &Path| asked(folder).unwrap_err().message;
         assert!(says(folder.path()).contains("gone.jsonl.gz"), "{}", says(folder.path()));
         std::fs::write(folder.path().join("gone.jsonl.gz"), "no gzip").unwrap();
         assert!(says(folder.path()).contains("cannot read the history"), "{}", says(folder.path()));
-        std::fs::write(folder.path().join(QUESTIONS), "{}\n").unwrap();
+        write(folder.path(), "questions", "{}\n").unwrap();
         assert!(says(folder.path()).contains("line 1"), "{}", says(folder.path()));
         let outside = tempfile::tempdir().unwrap();
-        ask(outside.path(), &saved("../../etc/passwd")).unwrap();
+        ask(outside.path(), &saved("../../etc/passwd"), &redactor).unwrap();
         assert!(says(outside.path()).contains("not in the scenario's folder"), "{}", says(outside.path()));
     }
 }

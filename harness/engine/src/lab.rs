@@ -1,9 +1,7 @@
 //! What a scenario works with: the cluster, the contract, its seed, and where it puts what it sees.
 
 use crate::bus::Emitter;
-use crate::evidence::Collector;
-use crate::folder::Folder;
-use crate::histories;
+use crate::case::Case;
 use gauntlet_chaos::fault::Scene;
 use gauntlet_chaos::{Fault, Injected};
 use gauntlet_cluster::view::View;
@@ -11,11 +9,8 @@ use gauntlet_cluster::{Access, Cluster, Progress, ready};
 use gauntlet_core::contract::Deployment;
 use gauntlet_core::event::{Event, Phase};
 use gauntlet_core::history::History;
-use gauntlet_core::judgement::{Answer, Question, Saved};
-use gauntlet_core::matrix::Matrix;
-use gauntlet_core::timeline::{self, Violation};
-use gauntlet_core::{Check, Contract, Evidence, FaultEvidence, Figure, Observations, Outcome, Redactor, Seed, Trouble};
-use std::collections::BTreeMap;
+use gauntlet_core::timeline;
+use gauntlet_core::{Contract, Evidence, FaultEvidence, Observations, Redactor, Seed, Trouble};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -30,7 +25,7 @@ pub struct Lab {
     pub(crate) emitter: Emitter,
     /// What the scenario writes to files passes here.
     pub redactor: Redactor,
-    pub(crate) collector: Collector,
+    pub(crate) case: Arc<Case>,
     pub(crate) observations: Arc<Mutex<Observations>>,
     /// Everything random follows from it.
     pub seed: Seed,
@@ -82,6 +77,20 @@ impl Lab {
         self.progress().acted(text);
     }
 
+    /// One of `candidates`, by the seed. They depend on the live system, so they are told with what was chosen: another run
+    /// may choose another.
+    pub fn choose<'a, T>(&self, label: &str, candidates: &'a [T], name: impl Fn(&T) -> String) -> Option<&'a T> {
+        let chosen = self.seed.choose(label, candidates)?;
+        let names: Vec<String> = candidates.iter().map(&name).collect();
+        self.chosen(&name(chosen), &names);
+        Some(chosen)
+    }
+
+    /// Says what the seed has chosen, and from what.
+    pub fn chosen(&self, chosen: &str, candidates: &[String]) {
+        self.note(format!("chosen by the seed: {chosen} of {}", candidates.join(", ")));
+    }
+
     /// Tells how a client fared, from what it recorded.
     pub fn series(&self, client: &str, part: &str, history: &History) {
         for series in timeline::series(history, client, part) {
@@ -89,63 +98,9 @@ impl Lab {
         }
     }
 
-    /// Tells when a promise was broken. The check itself is recorded by [`Lab::check`].
-    fn violated(&self, violation: Violation) {
-        self.emitter.emit(Event::Violated { scenario: self.name.clone(), violation });
-    }
-
     /// Whether nobody has confirmed the promise, so that nothing seen of it is judged.
     pub fn is_guessed(&self, promise: &str) -> bool {
-        self.contract.promise(promise).is_some_and(|promise| promise.guessed)
-    }
-
-    /// Records a check of a promise of the contract. Where it is only guessed, what was seen is recorded as such.
-    pub fn check(&self, promise: &str, name: &str, outcome: Outcome, detail: impl Into<String>) {
-        let reference = self.contract.promise(promise).map_or_else(String::new, |p| p.reference.clone());
-        let (promise_id, name, detail) = (promise.to_owned(), name.to_owned(), detail.into());
-        let check = Check { promise: promise_id, reference, name, outcome, looks: None, detail };
-        let check = if self.is_guessed(promise) { check.unconfirmed() } else { check };
-        self.emitter.emit(Event::Checked { scenario: self.name.clone(), check: check.clone() });
-        self.observe(|observations| observations.checks.push(check));
-    }
-
-    /// Records that this cluster lacks what the scenario needs, as only a try could tell: it is skipped.
-    pub fn unsuited(&self, reason: &str) {
-        self.note(reason);
-        self.observe(|observations| observations.unsuited = Some(reason.to_owned()));
-    }
-
-    pub fn figure(&self, name: &str, value: f64, unit: &str, limit: Option<f64>) {
-        let figure = Figure { name: name.to_owned(), value, unit: unit.to_owned(), limit };
-        self.emitter.emit(Event::Measured { scenario: self.name.clone(), figure: figure.clone() });
-        self.observe(|observations| observations.figures.push(figure));
-    }
-
-    /// Asks histories, which are there by client with the names of their files, and records what they answer. The
-    /// question is saved beside them, so that it can be asked again.
-    pub fn ask(&self, histories: &BTreeMap<String, (String, History)>, question: Question) -> Answer {
-        let answer = question.answer(|client| histories.get(client).map(|(_, history)| history));
-        let known = question.clients().into_iter().filter_map(|client| {
-            let (file, _) = histories.get(client)?;
-            Some((client.to_owned(), file.clone()))
-        });
-        let saved = Saved { histories: known.collect(), question };
-        if let Err(trouble) = histories::ask(&self.folder, &saved) {
-            self.note(format!("this cannot be judged again: {trouble}"));
-        }
-        for figure in &answer.figures {
-            self.figure(&figure.name, figure.value, &figure.unit, figure.limit);
-        }
-        answer.violations.iter().for_each(|violation| self.violated(violation.clone()));
-        for ruling in &answer.rulings {
-            self.check(&ruling.promise, &ruling.check, ruling.outcome, ruling.detail.clone());
-        }
-        answer
-    }
-
-    /// Tells who was expected to reach whom, and who did.
-    pub fn matrix(&self, matrix: Matrix) {
-        self.emitter.emit(Event::MatrixSeen { scenario: self.name.clone(), matrix });
+        self.contract.is_guessed(promise)
     }
 
     /// What faults act on.
@@ -166,6 +121,7 @@ impl Lab {
             observations.faults.len() - 1
         });
         let injected = gauntlet_chaos::inject(&self.scene, fault).await?;
+        self.case.injected();
         let evidence = injected.effect().clone();
         self.observe(|observations| observations.faults[index].took_effect = evidence.clone());
         self.emitter.emit(Event::FaultProven { scenario: self.name.clone(), fault: name.clone(), evidence });
@@ -177,21 +133,12 @@ impl Lab {
     /// # Errors
     /// The fault could not be undone.
     pub async fn heal<F: Fault>(&self, ongoing: Ongoing<F>) -> Result<Evidence, Trouble> {
-        let is_broken = |check: &Check| check.outcome == Outcome::Broken;
-        if self.observe(|observations| observations.checks.iter().any(is_broken)) {
-            self.while_it_lasts().await;
-        }
+        self.case.before_healing(self.cluster()).await;
         let evidence = ongoing.injected.heal().await?;
         self.observe(|observations| observations.faults[ongoing.index].healed = evidence.clone());
         let event = Event::FaultHealed { scenario: self.name.clone(), fault: ongoing.name, evidence: evidence.clone() };
         self.emitter.emit(event);
         Ok(evidence)
-    }
-
-    /// Collects evidence while a fault is in place, once a promise is seen to be broken: afterwards the cause is gone.
-    pub(crate) async fn while_it_lasts(&self) {
-        let folder = Folder::evidence(&self.name).join("during-the-fault");
-        self.collector.collect(self.cluster(), &folder, Some(&self.name)).await;
     }
 
     /// Waits until the system is as the contract says it must be.

@@ -1,5 +1,7 @@
 //! A lane runs scenarios one after the other, on a shared cluster as long as it stays healed, else on a new one.
 
+use crate::case::Case;
+use crate::evidence;
 use crate::folder::Folder;
 use crate::kept::{self, Keep};
 use crate::lab::{Lab, Told};
@@ -79,6 +81,7 @@ async fn deploy(shared: &Shared, id: String, first: &str) -> Result<Deployed, Tr
         images: shared.system.contract.images.clone(),
         detached: shared.keep != Keep::Never,
         port: 0,
+        interrupted: shared.interrupted.clone(),
     };
     let folder = Folder::evidence(&format!("setup-{first}"));
     let order = Order {
@@ -91,16 +94,16 @@ async fn deploy(shared: &Shared, id: String, first: &str) -> Result<Deployed, Tr
         evidence: &folder,
         interrupted: &shared.interrupted,
     };
-    let id = wanted.id.clone();
-    let deployed = order.deploy(wanted).await;
-    if deployed.is_err() && shared.keep != Keep::Never && shared.provider.ids().is_ok_and(|ids| ids.contains(&id)) {
-        let why = format!("kept by run {}: the system could not be set up on it", shared.run);
-        let noted = kept::note(&shared.state_dir, &id, &why).err().map(|trouble| format!("; {trouble}"));
-        let text =
-            format!("cluster {id} is {why}; end it with `gauntlet cluster down {id}`{}", noted.unwrap_or_default());
-        shared.emitter.emit(Event::Note { scenario: None, text });
-    }
-    deployed
+    order.deploy(wanted).await.map_err(|failed| {
+        if let Some(cluster) = failed.kept {
+            kept(
+                shared,
+                cluster.as_ref(),
+                &format!("kept by run {}: the system could not be set up on it", shared.run),
+            );
+        }
+        failed.trouble
+    })
 }
 
 /// Takes a cluster down, or leaves it where it is to be kept. `found` is what did not pass on it.
@@ -116,13 +119,11 @@ async fn retire(shared: &Shared, deployed: &Deployed, found: Option<&str>) {
 
 /// Says that a cluster stays, to who reads now and to who finds it later.
 fn kept(shared: &Shared, cluster: &dyn Cluster, why: &str) {
-    let (id, kubeconfig) = (cluster.id(), cluster.access().kubeconfig.display());
-    if let Err(trouble) =
-        kept::note(&shared.state_dir, id, &format!("{why}; report {}", shared.folder.path().display()))
-    {
+    let (id, kubeconfig, end) = (cluster.id(), cluster.access().kubeconfig.display(), cluster.ended_by());
+    let note = format!("{why}; report {}; end it with `{end}`", shared.folder.path().display());
+    if let Err(trouble) = kept::note(&shared.state_dir, id, &note) {
         shared.emitter.emit(Event::Note { scenario: None, text: trouble.to_string() });
     }
-    let end = cluster.ended_by();
     let text = format!("cluster {id} is {why}; reach it with KUBECONFIG={kubeconfig} and end it with `{end}`");
     shared.emitter.emit(Event::Note { scenario: None, text });
 }
@@ -131,10 +132,10 @@ fn kept(shared: &Shared, cluster: &dyn Cluster, why: &str) {
 async fn run_on(shared: &Shared, planned: &Planned, mut deployed: Deployed) -> Option<Deployed> {
     let info = planned.scenario.info();
     let capabilities = deployed.cluster.capabilities();
-    let skip = shared
-        .system
-        .deployment()
-        .and_then(|deployment| skip_reason(planned.scenario, deployment, &capabilities, shared.provider.name()));
+    let skip = shared.system.deployment().and_then(|deployment| {
+        let lack = |capability| deployed.cluster.lack(capability);
+        skip_reason(planned.scenario, deployment, &capabilities, lack, shared.provider.name())
+    });
     if let Some(reason) = skip {
         finish(shared, planned, Verdict::Skipped { reason }, Observations::default(), 0, None);
         return Some(deployed);
@@ -150,22 +151,23 @@ async fn run_on(shared: &Shared, planned: &Planned, mut deployed: Deployed) -> O
         deadline_ms: u64::try_from(info.deadline.0.as_millis()).unwrap_or(u64::MAX),
     });
     deployed.used = true;
-    let recorder = Recorder::start(&shared.emitter, deployed.cluster.access(), deployed.view.clone(), Some(&name));
+    let recorder = Recorder::start(&lab, evidence::namespaces(&shared.system));
     let result = attempt(shared, planned, &lab).await;
     if result.is_err() && !shared.interrupted.is_cancelled() && has_open_faults(shared, &deployed) {
-        lab.while_it_lasts().await;
+        lab.case.broken_off(deployed.cluster.as_ref()).await;
     }
     let unhealed = heal_all(&shared.journal, deployed.cluster.as_ref()).await;
     drop(recorder);
+    if let Some(text) = deployed.cluster.access().hitches.told() {
+        shared.emitter.emit(Event::Note { scenario: Some(name.clone()), text });
+    }
     let observations = lab.observations.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let verdict = verdict(result, &unhealed, &observations);
     let clean = matches!(verdict, Verdict::Passed(_) | Verdict::Skipped { .. });
     let evidence = if (clean && !shared.evidence.all) || shared.interrupted.is_cancelled() {
-        None
+        lab.case.forget()
     } else {
-        let folder = Folder::evidence(&name);
-        shared.collector.collect(deployed.cluster.as_ref(), &folder, Some(&name)).await;
-        Some(folder.display().to_string())
+        Some(lab.case.afterwards(deployed.cluster.as_ref()).await)
     };
     let word = verdict.word();
     finish(shared, planned, verdict, observations, elapsed_ms(started), evidence);
@@ -195,9 +197,9 @@ fn lab(shared: &Shared, planned: &Planned, deployed: &Deployed) -> Lab {
         },
         emitter: shared.emitter.clone(),
         redactor: shared.collector.redactor().clone(),
-        collector: shared.collector.clone(),
+        case: Arc::new(Case::new(&name, shared.collector.clone(), shared.evidence.all)),
         observations: Arc::new(Mutex::new(Observations::default())),
-        seed: shared.seed.derive(&name),
+        seed: planned.seed(shared.seed),
         folder: shared.folder.scenario(&name),
         run: shared.run.to_string(),
         name,
@@ -265,7 +267,7 @@ fn finish(
         verdict,
         observations,
         took_ms,
-        again: format!("{} --exact {}", shared.again, planned.scenario.info().name),
+        again: shared.again.scenario(planned, shared.seed),
         evidence,
     });
 }
@@ -283,6 +285,7 @@ mod tests {
             outcome: Outcome::Broken,
             looks: None,
             detail: "d".into(),
+            told: None,
         };
         Observations { checks: vec![check], ..Observations::default() }
     }

@@ -2,7 +2,7 @@
 
 use crate::scenario::Scenario;
 use gauntlet_core::contract::Deployment;
-use gauntlet_core::{Selection, Trouble, suggest};
+use gauntlet_core::{Seed, Selection, Trouble, suggest};
 
 /// One scenario of a run.
 #[derive(Clone, Copy)]
@@ -17,6 +17,16 @@ impl Planned {
     pub fn name(&self) -> String {
         let name = self.scenario.info().name;
         if self.round == 1 { name.to_owned() } else { format!("{name}#{}", self.round) }
+    }
+
+    /// The seed of its round: a run of one round that is given it makes the same choices.
+    pub fn round_seed(&self, run: Seed) -> Seed {
+        if self.round == 1 { run } else { Seed::short(run.derive(&format!("round {}", self.round)).0) }
+    }
+
+    /// What all its random choices follow from.
+    pub fn seed(&self, run: Seed) -> Seed {
+        self.round_seed(run).derive(self.scenario.info().name)
     }
 }
 
@@ -44,11 +54,13 @@ pub fn skip_reason(
     scenario: &dyn Scenario,
     deployment: Deployment<'_>,
     capabilities: &std::collections::BTreeSet<gauntlet_core::Capability>,
+    lack: impl Fn(gauntlet_core::Capability) -> Option<String>,
     provider: &str,
 ) -> Option<String> {
     if let Err(reason) = scenario.applies(deployment) {
         return Some(reason);
     }
     let missing = scenario.info().needs.iter().find(|need| !capabilities.contains(need))?;
-    Some(format!("the provider `{provider}` cannot do what this needs: {missing}"))
+    let why = lack(*missing).map(|why| format!(" ({why})")).unwrap_or_default();
+    Some(format!("the provider `{provider}` cannot do what this needs: {missing}{why}"))
 }

@@ -1,16 +1,24 @@
-//! Tells the events what pods come to be and what the cluster records about its objects, as long as it lives.
+//! Tells the events what pods come to be and what the cluster records about its objects, and keeps what pods wrote that
+//! go, as long as it lives.
 
 use crate::bus::Emitter;
+use crate::case::Case;
+use crate::lab::Lab;
 use futures::StreamExt;
 use gauntlet_cluster::Access;
 use gauntlet_cluster::timeline::{self, Pods};
-use gauntlet_cluster::view::View;
+use gauntlet_cluster::view::{Snapshot, View, watches};
 use gauntlet_core::event::Event;
 use k8s_openapi::api::core::v1;
 use kube::runtime::{WatchStreamExt, watcher};
-use kube::{Api, Client};
+use kube::{Api, Client, ResourceExt};
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+
+/// Pods that are about to be gone whose logs are fetched at once.
+const AT_ONCE: usize = 4;
 
 /// Records until it is dropped.
 #[must_use = "nothing is recorded once it is dropped"]
@@ -19,17 +27,18 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
-    /// `scenario` is the one under way, if any.
-    pub fn start(emitter: &Emitter, access: &Access, view: Arc<View>, scenario: Option<&str>) -> Self {
+    /// Of the scenario that is under way.
+    pub fn start(lab: &Lab, namespaces: BTreeSet<String>) -> Self {
         let mut tasks = JoinSet::new();
-        let scenario = scenario.map(str::to_owned);
-        tasks.spawn(record_pods(emitter.clone(), view, scenario.clone()));
-        tasks.spawn(record_events(emitter.clone(), access.client.clone(), scenario));
+        let (emitter, access, view) = (lab.emitter.clone(), lab.access().clone(), lab.scene.view.clone());
+        tasks.spawn(record_events(emitter.clone(), access.client.clone(), lab.name.clone()));
+        tasks.spawn(record_pods(emitter, view.clone(), lab.name.clone()));
+        tasks.spawn(keep_logs(lab.case.clone(), access, view, namespaces));
         Self { _tasks: tasks }
     }
 }
 
-async fn record_pods(emitter: Emitter, view: Arc<View>, scenario: Option<String>) {
+async fn record_pods(emitter: Emitter, view: Arc<View>, scenario: String) {
     let mut changes = view.changes();
     let mut before = Pods::new();
     view.complete().await;
@@ -37,7 +46,7 @@ async fn record_pods(emitter: Emitter, view: Arc<View>, scenario: Option<String>
         changes.mark_unchanged();
         let now = timeline::pods(&view.snapshot());
         for seen in timeline::changed(&before, &now) {
-            emitter.emit(Event::PodChanged { scenario: scenario.clone(), seen });
+            emitter.emit(Event::PodChanged { scenario: Some(scenario.clone()), seen });
         }
         before = now;
         if changes.changed().await.is_err() {
@@ -46,18 +55,73 @@ async fn record_pods(emitter: Emitter, view: Arc<View>, scenario: Option<String>
     }
 }
 
+/// Keeps what pods of the system wrote, as soon as they are seen to go.
+async fn keep_logs(case: Arc<Case>, access: Access, view: Arc<View>, namespaces: BTreeSet<String>) {
+    let mut changes = view.changes();
+    let (mut known, mut fetching) = (BTreeSet::new(), JoinSet::new());
+    let free = Arc::new(Semaphore::new(AT_ONCE));
+    view.complete().await;
+    loop {
+        changes.mark_unchanged();
+        for pod in going(&view.snapshot(), &namespaces, &mut known) {
+            let (case, access, free) = (case.clone(), access.clone(), free.clone());
+            fetching.spawn(async move {
+                // It is never closed.
+                let _place = free.acquire().await;
+                case.pod_goes(&access, &pod).await;
+            });
+        }
+        if changes.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Pods in these namespaces that were told to end and are not `known` yet.
+fn going(snapshot: &Snapshot, namespaces: &BTreeSet<String>, known: &mut BTreeSet<String>) -> Vec<Arc<v1::Pod>> {
+    let is_going = |pod: &&Arc<v1::Pod>| {
+        pod.metadata.deletion_timestamp.is_some() && pod.namespace().is_some_and(|of| namespaces.contains(&of))
+    };
+    let news = snapshot.pods.iter().filter(is_going).filter(|pod| pod.uid().is_some_and(|uid| known.insert(uid)));
+    news.cloned().collect()
+}
+
 /// What was recorded before is old news: only what a watch brings is told.
-async fn record_events(emitter: Emitter, client: Client, scenario: Option<String>) {
+async fn record_events(emitter: Emitter, client: Client, scenario: String) {
     let api: Api<v1::Event> = Api::all(client);
-    let mut stream = std::pin::pin!(watcher(api, watcher::Config::default()).default_backoff());
+    let mut stream = std::pin::pin!(watcher(api, watches()).default_backoff());
     while let Some(event) = stream.next().await {
         match event {
             Ok(watcher::Event::Apply(event)) => {
                 let seen = timeline::event_seen(&event);
-                emitter.emit(Event::KubernetesEvent { scenario: scenario.clone(), seen });
+                emitter.emit(Event::KubernetesEvent { scenario: Some(scenario.clone()), seen });
             }
             Ok(_) => {}
             Err(error) => tracing::debug!(%error, "the watch of event objects was interrupted"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_pod_of_the_system_that_goes_is_seen_once() {
+        let pod = |namespace: &str, name: &str, deleted: Option<&str>| {
+            let metadata = json!({"namespace": namespace, "name": name, "uid": name, "deletionTimestamp": deleted});
+            Arc::new(serde_json::from_value(json!({"metadata": metadata})).unwrap())
+        };
+        let since = Some("2026-01-01T00:00:00Z");
+        let pods = vec![pod("shop", "a", since), pod("shop", "b", None), pod("gauntlet-load", "c", since)];
+        let snapshot = Snapshot { pods, ..Snapshot::default() };
+        let mut known = BTreeSet::new();
+        let mut names = || -> Vec<String> {
+            let found = going(&snapshot, &["shop".to_owned()].into(), &mut known);
+            found.iter().map(|pod| pod.name_any()).collect()
+        };
+        assert_eq!(names(), ["a"]);
+        assert!(names().is_empty());
     }
 }

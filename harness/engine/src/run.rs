@@ -1,8 +1,10 @@
 //! One run from its contract to its last event.
 
+use crate::again::Again;
 use crate::bus::{Bus, Emitter};
 use crate::evidence::{self, Collector};
 use crate::folder::{Folder, RunRecord};
+use crate::header::header;
 use crate::kept::Keep;
 use crate::lane;
 use crate::listing;
@@ -10,13 +12,10 @@ use crate::plan::Planned;
 use crate::setup::{Stages, System, elapsed_ms};
 use gauntlet_chaos::Journal;
 use gauntlet_cluster::Provider;
-use gauntlet_core::Contract;
+use gauntlet_cluster::host::release;
 use gauntlet_core::baseline::{Baseline, Measurement, Origin};
-use gauntlet_core::contract::model::Promise;
-use gauntlet_core::contract::prerequisites::SecretValue;
-use gauntlet_core::contract::workload::Image;
 use gauntlet_core::digest::{self, Digest, Expected};
-use gauntlet_core::event::{Consumer, Event, Promised, RunHeader, Stage};
+use gauntlet_core::event::{Consumer, Event, Stage};
 use gauntlet_core::{ExitCode, Figure, Redactor, RunId, Seed, Trouble, Verdict};
 use serde_json::Value;
 use std::collections::{BTreeMap, VecDeque};
@@ -41,10 +40,12 @@ pub struct Options {
     /// Nothing more is begun once something did not pass.
     pub until_fail: bool,
     pub folder: Folder,
+    /// Takes out of everything that is told what must not be.
+    pub redactor: Redactor,
     pub state_dir: PathBuf,
     pub versions: BTreeMap<String, String>,
-    /// The command that runs all this again, without the names of scenarios.
-    pub again: String,
+    /// The command that was given.
+    pub again: Again,
     /// What is expected to be deployed.
     pub expected: Expected,
     pub evidence: evidence::Wanted,
@@ -64,7 +65,7 @@ pub(crate) struct Shared {
     pub until_fail: bool,
     pub state_dir: PathBuf,
     pub folder: Folder,
-    pub again: String,
+    pub again: Again,
     pub objects: Vec<Value>,
     pub emitter: Emitter,
     pub collector: Collector,
@@ -161,7 +162,7 @@ pub async fn run(
     let started = Instant::now();
     let record =
         RunRecord::create(&options.state_dir, &options.run, &options.provider.key(), options.keep == Keep::Always)?;
-    let redactor = Redactor::sparing(public(&options.system.contract));
+    let redactor = options.redactor.clone();
     let bus = Bus::start(&options.folder.events(), consumers, redactor.clone())?;
     let emitter = bus.emitter();
     emitter.emit(Event::RunStarted(header(&options)));
@@ -178,63 +179,6 @@ pub async fn run(
         return Ok(exit);
     }
     Err(Trouble::harness(format!("the run ended ({exit:?}), but its reports are incomplete: {}", problems.join("; "))))
-}
-
-fn header(options: &Options) -> RunHeader {
-    RunHeader {
-        run: options.run.clone(),
-        seed: options.seed,
-        system: options.system.contract.name.value.clone(),
-        overlay: options.system.overlay.clone(),
-        provider: options.provider.name().to_owned(),
-        versions: options.versions.clone(),
-        // How often they will run until something fails, nobody knows.
-        scenarios: options
-            .scenarios
-            .iter()
-            .filter(|p| !options.until_fail || p.round == 1)
-            .map(Planned::name)
-            .collect(),
-        again: options.again.clone(),
-        document: options.system.contract.document_url.as_ref().map(|url| url.value.clone()),
-        promises: options.system.contract.promises.iter().map(promised).collect(),
-        stand_ins: stand_ins(&options.system.contract),
-    }
-}
-
-fn stand_ins(contract: &Contract) -> BTreeMap<String, String> {
-    let name = |image: &Image| Some((image.name.value.clone(), image.stand_in()?));
-    contract.images.iter().filter_map(name).collect()
-}
-
-/// What a Secret may hold and is none: names, without which no report could be read, and values of which the contract says
-/// so.
-fn public(contract: &Contract) -> Vec<String> {
-    let workloads = contract.workloads.iter().flat_map(|workload| {
-        let name = Some(workload.name.value.clone());
-        [name, workload.service.clone(), workload.container.clone()].into_iter().flatten()
-    });
-    let namespaces = contract.prerequisites.namespaces.iter().map(|namespace| namespace.value.clone());
-    let endpoints = contract.stores.iter().flat_map(|store| &store.endpoints).flat_map(|endpoint| {
-        let host = endpoint.value.split(':').next().unwrap_or_default();
-        [endpoint.value.clone(), host.to_owned()]
-    });
-    let values = contract.prerequisites.secrets.iter().flat_map(|secret| secret.values.values());
-    let literals = values.filter_map(|value| match value {
-        SecretValue::Literal(text) => Some(text.clone()),
-        SecretValue::RandomHex(_) => None,
-    });
-    let all = workloads.chain(namespaces).chain(endpoints).chain(literals);
-    all.chain([contract.name.value.clone()]).collect()
-}
-
-fn promised(promise: &Promise) -> Promised {
-    Promised {
-        id: promise.id.value.clone(),
-        says: promise.says.clone(),
-        reference: promise.reference.clone(),
-        guessed: promise.guessed,
-    }
 }
 
 /// Tells what is deployed and what is not as expected. `None` where it could not be taken.
@@ -276,7 +220,11 @@ async fn conduct(
         Ok(rendered) => {
             emitter.emit(Event::Note { scenario: None, text: format!("rendered by {}", rendered.by) });
             if let Some(digest) = digest(emitter, &listing, &rendered.objects, &options.expected) {
-                again = format!("{again} {}", digest.option());
+                again.command = format!("{} {}", again.command, digest.option());
+            }
+            let images = release::others(&rendered.objects, &options.versions);
+            if !images.is_empty() {
+                emitter.emit(Event::OtherReleases { images });
             }
             (options.provider.adapt(rendered.objects, &options.system.contract.images), None)
         }
@@ -284,6 +232,7 @@ async fn conduct(
     };
     redactor.learn(&objects);
     let collector = Collector::new(emitter.clone(), redactor, options.system.clone(), folder, options.evidence.bounds);
+    let collector = collector.with_versions(options.versions);
     collector.system(&objects, listing.as_deref().unwrap_or_default());
     let lanes = options.parallel.clamp(1, options.scenarios.len().max(1));
     let shared = Arc::new(Shared {

@@ -1,7 +1,7 @@
 //! From an overlay to a system in its steady state on a cluster of its own.
 
 use crate::bus::Emitter;
-use crate::evidence::{self, Collector};
+use crate::evidence::{self, Collector, Target};
 use crate::lab::Told;
 use gauntlet_cluster::evidence::{last_words, learn_secrets};
 use gauntlet_cluster::provider::Wanted;
@@ -108,16 +108,29 @@ pub struct Order<'a> {
     pub interrupted: &'a CancellationToken,
 }
 
+/// A deployment that did not come to its end.
+pub struct Failed {
+    pub trouble: Trouble,
+    /// The cluster, where it is to be kept.
+    pub kept: Option<Arc<dyn Cluster>>,
+}
+
+impl From<Trouble> for Failed {
+    fn from(trouble: Trouble) -> Self {
+        Self { trouble, kept: None }
+    }
+}
+
 impl Order<'_> {
     /// Brings up a cluster and the system on it. When something fails after the cluster is up, its evidence is
     /// collected and the cluster is taken down, unless it is to be kept.
     ///
     /// # Errors
     /// The first stage that failed, or the interruption.
-    pub async fn deploy(&self, wanted: Wanted) -> Result<Deployed, Trouble> {
+    pub async fn deploy(&self, wanted: Wanted) -> Result<Deployed, Failed> {
         let stages = Stages { emitter: self.emitter };
         let keep = wanted.detached;
-        // Never broken off: a launch that is under way has to be known to be undone. It has a deadline of its own.
+        // Not broken off from here: only a launch itself knows what there is of it to be undone, so it is told.
         let detail = format!("{} {}", self.provider.name(), wanted.id);
         let launched = stages.stage(Stage::Cluster, detail, self.provider.launch(wanted)).await?;
         let cluster: Arc<dyn Cluster> = Arc::from(launched);
@@ -126,7 +139,11 @@ impl Order<'_> {
             provider: self.provider.name().to_owned(),
             kubernetes: cluster.access().version().await.unwrap_or_else(|_| "unknown".to_owned()),
             nodes: cluster.workers().to_vec(),
+            found: cluster.found(),
         });
+        for text in cluster.remarks().await {
+            self.emitter.emit(Event::Note { scenario: None, text });
+        }
         let view = Arc::new(View::of(cluster.access()));
         let installed = tokio::select! {
             installed = self.install(&stages, cluster.as_ref(), &view) => installed,
@@ -134,12 +151,14 @@ impl Order<'_> {
         };
         let Err(trouble) = installed else { return Ok(Deployed { cluster, view, used: false }) };
         if !self.interrupted.is_cancelled() {
-            self.collector.collect(cluster.as_ref(), self.evidence, None).await;
+            let target = Target { folder: self.evidence, scenario: None, bounds: self.collector.bounds() };
+            self.collector.collect(cluster.as_ref(), target).await;
         }
-        if !keep {
-            tear_down(&stages, cluster.as_ref()).await;
+        if keep {
+            return Err(Failed { trouble, kept: Some(cluster) });
         }
-        Err(trouble)
+        tear_down(&stages, cluster.as_ref()).await;
+        Err(trouble.into())
     }
 
     async fn install(&self, stages: &Stages<'_>, cluster: &dyn Cluster, view: &View) -> Result<(), Trouble> {
@@ -168,7 +187,12 @@ impl Order<'_> {
         match waited {
             Ok(()) => Ok(()),
             Err(trouble) => {
-                let words = last_words(access, &view.snapshot().pods, 5).await;
+                // What was made meanwhile may hold more of them, and logs may say them.
+                let namespaces = evidence::namespaces(self.system);
+                let words = match learn_secrets(access, self.collector.redactor(), &namespaces).await {
+                    Ok(()) => last_words(access, &view.snapshot().pods, 5).await,
+                    Err(problem) => vec![format!("no last words: {problem}")],
+                };
                 Err(words.into_iter().fold(trouble, |mut trouble, words| {
                     trouble.message = format!("{}\n  {words}", trouble.message);
                     trouble
