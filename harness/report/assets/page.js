@@ -21,6 +21,7 @@ function searchable(evidence) {
     box, path: box.dataset.path, lines: box.querySelector("pre").textContent.split("\n"),
   }));
   const [field, output, hits] = [".search input", ".search output", ".hits"].map((what) => evidence.querySelector(what));
+  const searched = evidence.querySelector(".searched");
   evidence.querySelector(".search").hidden = false;
   field.addEventListener("input", () => {
     const wanted = field.value.trim().toLowerCase();
@@ -40,7 +41,12 @@ function searchable(evidence) {
       file.box.hidden = Boolean(wanted) && !found && !file.path.toLowerCase().includes(wanted);
     }
     const shown = count > MOST_HITS ? `, the first ${MOST_HITS} are shown` : "";
-    output.textContent = wanted ? `${count} lines in ${inFiles} files${shown}` : "";
+    const where = searched ? " of what this page holds" : "";
+    output.textContent = wanted ? `${count} lines in ${inFiles} files${where}${shown}` : "";
+    if (!searched) return;
+    // What was not found may stand in what was not searched.
+    searched.hidden = !wanted;
+    searched.open = Boolean(wanted) && !count;
   });
 }
 

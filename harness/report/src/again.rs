@@ -89,6 +89,7 @@ mod tests {
             check: "a replica takes over".into(),
             outcome,
             detail: "after 40 s".into(),
+            told: None,
         };
         again(name, &seen.judge(), &seen, &[Answer { rulings: vec![ruling], ..Answer::default() }])
     }

@@ -1,6 +1,11 @@
-//! Two runs side by side: what was deployed and where, verdicts, what was broken in one of them only, figures, and where
-//! the time went.
+//! Two runs side by side: what was deployed and where, verdicts, what was broken in one of them only, figures, where the
+//! time went, and what happened when.
+//!
+//! - [`timeline`]: what happened when, from the first fault on
 
+mod timeline;
+
+use crate::story::Run;
 use crate::summary::{ScenarioOutcome, Summary};
 use crate::table::{number, printable};
 use crate::times::PHASES;
@@ -12,31 +17,30 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 /// What differs between two runs, the first being the one to compare with. What is the same in both is counted.
-pub fn render(before: &Summary, after: &Summary) -> String {
-    let mut text = headers(before, after);
-    let mut names: Vec<&str> = before.outcomes.iter().map(|outcome| outcome.scenario.as_str()).collect();
-    names.extend(
-        after.outcomes.iter().map(|o| o.scenario.as_str()).filter(|name| !names.contains(name)).collect::<Vec<_>>(),
-    );
+pub fn render(before: &Run, after: &Run) -> String {
+    let (old, new) = (&before.summary, &after.summary);
+    let mut text = headers(old, new);
+    let mut names: Vec<&str> = old.outcomes.iter().map(|outcome| outcome.scenario.as_str()).collect();
+    let added = new.outcomes.iter().map(|outcome| outcome.scenario.as_str()).filter(|name| !names.contains(name));
+    names.extend(added.collect::<Vec<_>>());
     for name in names {
-        let find = |summary: &'_ Summary| summary.outcomes.iter().position(|outcome| outcome.scenario == name);
-        let _ = match (find(before), find(after)) {
-            (Some(old), Some(new)) => {
-                let _ = writeln!(text, "\n{name}");
-                scenario(&mut text, &before.outcomes[old], &after.outcomes[new]);
-                times(&mut text, name, before, after);
-                Ok(())
-            }
-            (Some(old), None) => {
-                writeln!(text, "\n{name}\n  verdict: {}, not run", before.outcomes[old].verdict.word())
-            }
-            (None, new) => {
-                let word = new.map_or("not run", |new| after.outcomes[new].verdict.word());
-                writeln!(text, "\n{name}\n  verdict: not run, {word}")
-            }
+        let _ = writeln!(text, "\n{name}");
+        let (Some(one), Some(other)) = (outcome(old, name), outcome(new, name)) else {
+            let word = |summary| outcome(summary, name).map_or("not run", |outcome| outcome.verdict.word());
+            let _ = writeln!(text, "  verdict: {}, {}", word(old), word(new));
+            continue;
         };
+        scenario(&mut text, one, other);
+        times(&mut text, name, old, new);
+        if let (Some(before), Some(after)) = (before.story(name), after.story(name)) {
+            timeline::render(&mut text, before, after);
+        }
     }
     printable(&text)
+}
+
+fn outcome<'a>(summary: &'a Summary, scenario: &str) -> Option<&'a ScenarioOutcome> {
+    summary.outcomes.iter().find(|outcome| outcome.scenario == scenario)
 }
 
 /// Whether something that passed in the first run did not in the second.
@@ -60,6 +64,8 @@ fn headers(one: &Summary, other: &Summary) -> String {
     };
     fact("system", &before.system, &after.system);
     fact("overlay", &before.overlay, &after.overlay);
+    let mutant = |header: &RunHeader| header.deployed_mutant().unwrap_or("none").to_owned();
+    fact("mutant", &mutant(before), &mutant(after));
     let digests = |summary: &Summary| summary.deployed.as_ref().map(|(digest, _)| digest.clone());
     if let (Some(old), Some(new)) = (digests(one), digests(other)) {
         fact("digest of the system", digest::told(&old.system), digest::told(&new.system));
@@ -101,26 +107,34 @@ fn scenario(text: &mut String, before: &ScenarioOutcome, after: &ScenarioOutcome
 
 /// Checks that came to something else; the rest is counted.
 fn checks(text: &mut String, before: &ScenarioOutcome, after: &ScenarioOutcome) {
-    let find = |outcome: &'_ ScenarioOutcome, check: &Check| {
-        let same = |other: &&Check| (&other.promise, &other.name) == (&check.promise, &check.name);
-        outcome.observations.checks.iter().find(same).cloned()
-    };
+    let (old, new) = (numbered(before), numbered(after));
     let mut same = 0;
-    for check in &after.observations.checks {
-        match find(before, check) {
-            Some(old) if old.word() == check.word() => same += 1,
+    for (key, check) in &new {
+        match old.iter().find(|(known, _)| known == key) {
+            Some((_, old)) if old.word() == check.word() => same += 1,
             old => {
-                let old = old.map_or("not looked at", |old| old.word());
+                let old = old.map_or("not looked at", |(_, old)| old.word());
                 let _ = writeln!(text, "  {}: {old} → {}: {}", check.name, check.word(), check.detail);
             }
         }
     }
-    for check in before.observations.checks.iter().filter(|check| find(after, check).is_none()) {
+    for (_, check) in old.iter().filter(|(key, _)| !new.iter().any(|(known, _)| known == key)) {
         let _ = writeln!(text, "  {}: {} → not looked at", check.name, check.word());
     }
     if same > 0 {
         let _ = writeln!(text, "  {same} checks came to the same");
     }
+}
+
+/// Checks by promise, name, and which of that name they are: a scenario may look at the same thing after every fault.
+fn numbered(outcome: &ScenarioOutcome) -> Vec<((&str, &str, usize), &Check)> {
+    let mut numbered: Vec<((&str, &str, usize), &Check)> = Vec::new();
+    for check in &outcome.observations.checks {
+        let (promise, name) = (check.promise.as_str(), check.name.as_str());
+        let before = numbered.iter().filter(|((p, n, _), _)| (*p, *n) == (promise, name)).count();
+        numbered.push(((promise, name, before), check));
+    }
+    numbered
 }
 
 fn figure(before: Option<(f64, String)>, after: Option<(f64, String)>) -> String {
@@ -154,8 +168,8 @@ mod tests {
     use gauntlet_core::Outcome;
     use gauntlet_core::event::{Event, Record};
 
-    fn run(events: &[Event]) -> Summary {
-        Summary::of(&events.iter().cloned().map(|event| Record::new(0, event)).collect::<Vec<Record>>())
+    fn run(events: &[Event]) -> Run {
+        Run::of(&events.iter().cloned().map(|event| Record::new(0, event)).collect::<Vec<Record>>())
     }
 
     #[test]
@@ -177,9 +191,27 @@ mod tests {
         ] {
             assert!(text.contains(expected), "{expected:?} is not in\n{text}");
         }
-        assert!(is_worse(&before, &after) && !is_worse(&after, &before));
+        assert!(is_worse(&before.summary, &after.summary) && !is_worse(&after.summary, &before.summary));
         let same = render(&before, &before);
         assert!(same.contains("1 checks came to the same") && same.contains("verdict: passed\n"), "{same}");
         assert!(!same.contains('\u{1b}'), "what a system says cannot command the terminal");
+    }
+    #[test]
+    fn of_checks_with_one_name_each_is_held_against_its_own() {
+        let rounds = |outcomes: &[Outcome]| {
+            let mut seen = observations(Outcome::Held);
+            let check = |(n, outcome): (usize, &Outcome)| Check {
+                outcome: *outcome,
+                detail: format!("round {n}"),
+                ..seen.checks[0].clone()
+            };
+            seen.checks = outcomes.iter().enumerate().map(check).collect();
+            run(&[header(&["a"]), finished("a", seen.judge(), seen)])
+        };
+        let (held, broken) = (Outcome::Held, Outcome::Broken);
+        let text = render(&rounds(&[held, held, held]), &rounds(&[held, broken]));
+        assert!(text.contains("  a replica takes over: held → broken: round 1\n"), "{text}");
+        assert!(text.contains("  a replica takes over: held → not looked at\n"), "{text}");
+        assert!(text.contains("  1 checks came to the same\n"), "{text}");
     }
 }

@@ -39,13 +39,14 @@ impl Consumer for Writer {
     }
 }
 
-/// The file's text. `folder` is the run's, for links to what lies beside the file.
+/// The file's text. `folder` is the run's, for links to what lies beside the file: in full, since the readers work in
+/// folders of their own.
 ///
 /// # Errors
 /// It could not be put into XML.
 pub fn render(summary: &Summary, folder: &Path) -> Result<String, String> {
-    let header = summary.header.as_ref();
-    let system = header.map_or("gauntlet", |header| &header.system);
+    let folder = &folder.canonicalize().or_else(|_| std::path::absolute(folder)).unwrap_or_else(|_| folder.to_owned());
+    let system = system(summary);
     let mut suite = TestSuite::new(format!("gauntlet.{system}"));
     if let Some(at) = i64::try_from(summary.started_ms).ok().and_then(DateTime::from_timestamp_millis) {
         suite.set_timestamp(at.fixed_offset());
@@ -53,7 +54,7 @@ pub fn render(summary: &Summary, folder: &Path) -> Result<String, String> {
     suite.set_time(Duration::from_millis(summary.finished.map_or(0, |finished| finished.took_ms)));
     suite.add_properties(run_properties(summary));
     suite.add_properties(summary.outcomes.iter().flat_map(properties));
-    suite.add_test_cases(summary.outcomes.iter().map(|outcome| case(system, outcome, folder)));
+    suite.add_test_cases(summary.outcomes.iter().map(|outcome| case(summary, outcome, folder)));
     suite.add_test_cases(summary.unjudged().into_iter().map(|name| {
         let verdict = Verdict::trouble("the run ended before this scenario was judged");
         test_case(system, name, &verdict, Duration::ZERO)
@@ -74,6 +75,10 @@ pub fn render(summary: &Summary, folder: &Path) -> Result<String, String> {
     Ok(as_jenkins_allows(&text))
 }
 
+fn system(summary: &Summary) -> &str {
+    summary.header.as_ref().map_or("gauntlet", |header| &header.system)
+}
+
 /// The schema of Jenkins knows no `skipped` in the outermost element, where the crate writes it.
 fn as_jenkins_allows(text: &str) -> String {
     let Some(root) = text.find("<testsuites").and_then(|from| Some(from..from + text[from..].find('>')?)) else {
@@ -92,9 +97,12 @@ fn run_properties(summary: &Summary) -> Vec<Property> {
         Property::new("system", header.system.as_str()),
         Property::new("overlay", header.overlay.as_str()),
     ];
+    properties.extend(header.deployed_mutant().map(|mutant| Property::new("mutant", mutant)));
     properties.extend(header.guesses().into_iter().map(|id| Property::new("unconfirmed promise", id)));
     properties
         .extend(header.stand_ins.iter().map(|(image, runs)| Property::new(format!("stand-in.{image}"), runs.as_str())));
+    let others = summary.other_releases.iter();
+    properties.extend(others.map(|(image, ran)| Property::new(format!("other release.{image}"), ran.as_str())));
     if let Some((digest, differs)) = &summary.deployed {
         properties.push(Property::new("digest.system", digest.system.as_str()));
         properties.push(Property::new("digest.overlay", digest.overlay.as_str()));
@@ -123,12 +131,14 @@ fn properties(outcome: &ScenarioOutcome) -> Vec<Property> {
     promised.chain(figures).chain([Property::new(name("again"), outcome.again.as_str())]).collect()
 }
 
-fn case(system: &str, outcome: &ScenarioOutcome, folder: &Path) -> TestCase {
+fn case(summary: &Summary, outcome: &ScenarioOutcome, folder: &Path) -> TestCase {
     let took = Duration::from_millis(outcome.took_ms);
-    let mut case = test_case(system, &outcome.scenario, &outcome.verdict, took);
+    let reasons = outcome.reasons(summary);
+    let status = status(&outcome.verdict, &reasons);
+    let mut case = named(system(summary), &outcome.scenario, status, took);
     if matches!(outcome.verdict, Verdict::Failed { .. } | Verdict::Inconclusive { .. }) {
         let evidence = outcome.evidence.as_ref().map(|evidence| format!("\nevidence: {evidence}")).unwrap_or_default();
-        let reasons = outcome.verdict.reasons().join("\n");
+        let reasons = reasons.join("\n");
         case.status.set_description(format!("{reasons}\n\nagain: {}{evidence}", outcome.again));
     }
     let observations = &outcome.observations;
@@ -139,7 +149,7 @@ fn case(system: &str, outcome: &ScenarioOutcome, folder: &Path) -> TestCase {
             f.fault, f.took_effect, f.healed, f.control
         )
     });
-    // Jenkins and GitLab make links of these.
+    // Jenkins and GitLab make links of these; each wants a line of its own.
     let attached = outcome.files.iter().map(String::as_str);
     let page = std::iter::once("index.html");
     let attached = page.chain(attached).map(|file| format!("[[ATTACHMENT|{}]]", folder.join(file).display()));
@@ -168,21 +178,26 @@ fn compared(system: &str, comparison: &Comparison) -> TestCase {
 }
 
 fn test_case(system: &str, name: &str, verdict: &Verdict, took: Duration) -> TestCase {
-    let mut case = TestCase::new(name, status(verdict));
+    named(system, name, status(verdict, &verdict.reasons()), took)
+}
+
+fn named(system: &str, name: &str, status: TestCaseStatus, took: Duration) -> TestCase {
+    let mut case = TestCase::new(name, status);
     case.set_classname(format!("gauntlet.{system}"));
     case.set_time(took);
     case
 }
 
-fn status(verdict: &Verdict) -> TestCaseStatus {
+fn status(verdict: &Verdict, reasons: &[String]) -> TestCaseStatus {
     let (mut status, kind) = match verdict {
         Verdict::Passed(_) => return TestCaseStatus::success(),
         Verdict::Failed { .. } => (TestCaseStatus::non_success(NonSuccessKind::Failure), "promise broken"),
         Verdict::Inconclusive { .. } => (TestCaseStatus::non_success(NonSuccessKind::Error), "inconclusive"),
         Verdict::Skipped { .. } => (TestCaseStatus::skipped(), "skipped"),
     };
-    let reasons = verdict.reasons();
-    status.set_message(reasons.first().map_or(kind, String::as_str));
+    // A message is one line.
+    let first = reasons.first().and_then(|reason| reason.lines().next());
+    status.set_message(first.unwrap_or(kind));
     status.set_type(kind);
     status.set_description(reasons.join("\n"));
     status
@@ -219,7 +234,7 @@ mod tests {
     #[test]
     fn the_reason_stands_in_the_message_and_in_the_body() {
         let xml = render(&every_verdict(), Path::new("r")).unwrap();
-        assert_eq!(xml.matches("a replica takes over (redis.failover").count(), 2, "{xml}");
+        assert_eq!(xml.matches("Broken: A replica takes over (redis.failover").count(), 2, "{xml}");
     }
 
     #[test]
@@ -234,6 +249,20 @@ mod tests {
         let xml = of(vec![header(&["a"]), trouble]);
         assert!(xml.contains(r#"tests="2" skipped="0" errors="2""#), "{xml}");
         assert!(xml.contains("bring up the cluster") && xml.contains("not root"), "{xml}");
+    }
+
+    #[test]
+    fn what_lies_beside_the_file_is_named_in_full_on_lines_of_their_own() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("r")).unwrap();
+        let roundabout = folder.path().join("r/../r");
+        let xml = render(&every_verdict(), &roundabout).unwrap();
+        let page = folder.path().canonicalize().unwrap().join("r/index.html");
+        let line = format!("[[ATTACHMENT|{}]]", page.display());
+        assert!(xml.lines().any(|text| text.trim_end_matches("</system-out>") == line), "{line} is not in\n{xml}");
+        let xml = render(&every_verdict(), Path::new("nowhere")).unwrap();
+        let attached: Vec<&str> = xml.split("[[ATTACHMENT|").skip(1).collect();
+        assert!(!attached.is_empty() && attached.iter().all(|path| path.starts_with('/')), "{attached:?}");
     }
 
     #[test]

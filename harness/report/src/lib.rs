@@ -2,9 +2,11 @@
 //! `events.jsonl`.
 //!
 //! - [`summary`]: events folded into what a report says of a run
+//! - [`story`]: events sorted by scenario
 //! - [`table`]: the verdicts as a person reads them
 //! - [`matrix`]: a network matrix as a person reads it
 //! - [`repeats`]: how often scenarios passed that ran several times
+//! - [`broken`]: broken promises in words
 //! - [`again`]: scenarios judged again, in words
 //! - [`baseline`]: a run against earlier ones, in words
 //! - [`diff`]: two runs side by side
@@ -17,12 +19,14 @@
 
 pub mod again;
 pub mod baseline;
+pub mod broken;
 pub mod diff;
 pub mod junit;
 pub mod markdown;
 pub mod matrix;
 pub mod page;
 pub mod repeats;
+pub mod story;
 pub mod stream;
 pub mod summary;
 pub mod table;

@@ -1,13 +1,14 @@
 //! The verdicts as Markdown, for the job pages of CI systems: what was broken first, then a table.
 
 use crate::baseline;
+use crate::broken::{self, Broken};
 use crate::repeats;
 use crate::summary::{ScenarioOutcome, Summary};
 use crate::table::number;
+use gauntlet_core::Verdict;
 use gauntlet_core::baseline::{Comparison, Judgement};
 use gauntlet_core::event::{Consumer, Record};
 use gauntlet_core::span::Span;
-use gauntlet_core::{Outcome, Verdict};
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
@@ -53,7 +54,7 @@ pub fn render(summary: &Summary) -> String {
     let _ = writeln!(text, "## Gauntlet{of}\n\n**{}**\n", counts(summary));
     for outcome in &summary.outcomes {
         let guesses = outcome.guesses().into_iter().map(|guess| escaped(&guess));
-        for reason in told(outcome).into_iter().chain(guesses) {
+        for reason in told(summary, outcome).into_iter().chain(guesses) {
             let _ = writeln!(text, "- **{}** {}: {reason}", escaped(&outcome.scenario), outcome.verdict.word());
         }
     }
@@ -139,19 +140,15 @@ fn counts(summary: &Summary) -> String {
 }
 
 /// Why an outcome is no pass, a line each.
-fn told(outcome: &ScenarioOutcome) -> Vec<String> {
+fn told(summary: &Summary, outcome: &ScenarioOutcome) -> Vec<String> {
     match &outcome.verdict {
         Verdict::Passed(_) => vec![],
-        Verdict::Failed { .. } => outcome
-            .observations
-            .checks
-            .iter()
-            .filter(|check| check.outcome == Outcome::Broken)
-            .map(|check| {
-                let [name, detail, reference] = [&check.name, &check.detail, &check.reference].map(|t| escaped(t));
-                format!("{name}: not so, {detail} ({reference})")
-            })
-            .collect(),
+        Verdict::Failed { .. } => {
+            let lines =
+                |broken: &Broken<'_>| broken.lines().iter().map(|line| escaped(line.trim())).collect::<Vec<_>>();
+            let told = |broken| lines(broken).join("\n  <br>");
+            broken::of(summary, outcome, |_| false).iter().map(told).collect()
+        }
         other => other.reasons().iter().map(|reason| escaped(reason)).collect(),
     }
 }
@@ -194,7 +191,7 @@ mod tests {
     #[test]
     fn what_was_broken_comes_before_the_table() {
         let text = render(&every_verdict());
-        let broken = text.find("- **b.failed** failed: a replica takes over: not so, after 9.1 s").unwrap();
+        let broken = text.find("- **b.failed** failed: Broken: A replica takes over").unwrap();
         assert!(broken < text.find("| scenario |").unwrap(), "{text}");
         for expected in [
             "## Gauntlet: shop production on embedded",

@@ -1,5 +1,6 @@
 //! Events folded into what a report says of a run.
 
+use crate::broken::{self, Broken};
 use crate::times::Times;
 use gauntlet_core::baseline::{Comparison, Measurement, Origin};
 use gauntlet_core::digest::Digest;
@@ -14,6 +15,8 @@ pub struct Summary {
     pub started_ms: u64,
     /// What was deployed, and what of it was not as expected.
     pub deployed: Option<(Digest, Vec<String>)>,
+    /// Images of which a program of another release ran, and which one.
+    pub other_releases: BTreeMap<String, String>,
     pub outcomes: Vec<ScenarioOutcome>,
     /// The figures against those of earlier runs.
     pub compared: Option<Comparison>,
@@ -67,6 +70,7 @@ impl Summary {
             }
             Event::BaselineCompared(comparison) => self.compared = Some(comparison.clone()),
             Event::Digested { digest, differs } => self.deployed = Some((digest.clone(), differs.clone())),
+            Event::OtherReleases { images } => self.other_releases = images.clone(),
             Event::ScenarioFinished { scenario, verdict, observations, took_ms, again, evidence } => {
                 self.outcomes.push(ScenarioOutcome {
                     scenario: scenario.clone(),
@@ -139,6 +143,10 @@ impl Summary {
         let Some(header) = &self.header else { return vec![] };
         let (guesses, all) = (header.guesses(), header.promises.len());
         let mut caveats = Vec::new();
+        if let Some(mutant) = header.deployed_mutant() {
+            let overlay = &header.overlay;
+            caveats.push(format!("what was deployed is not {overlay}, but {overlay} broken on purpose: {mutant}"));
+        }
         if !guesses.is_empty() {
             let whole = if guesses.len() == all { "nothing that was looked at counts: " } else { "" };
             let ids = guesses.join(", ");
@@ -147,6 +155,10 @@ impl Summary {
         if !header.stand_ins.is_empty() {
             let list: Vec<String> = header.stand_ins.iter().map(|(image, runs)| format!("{image}: {runs}")).collect();
             caveats.push(format!("the real programs of these images were not run: {}", list.join("; ")));
+        }
+        if !self.other_releases.is_empty() {
+            let list: Vec<String> = self.other_releases.iter().map(|(image, ran)| format!("{image}: {ran}")).collect();
+            caveats.push(format!("of these images programs of another release were run: {}", list.join("; ")));
         }
         caveats
     }
@@ -158,6 +170,14 @@ impl Summary {
 }
 
 impl ScenarioOutcome {
+    /// Why it did not pass, for a text that people read: broken promises first in words, then check by check.
+    pub fn reasons(&self, summary: &Summary) -> Vec<String> {
+        match self.verdict {
+            Verdict::Failed { .. } => broken::of(summary, self, |_| false).iter().flat_map(Broken::lines).collect(),
+            _ => self.verdict.reasons(),
+        }
+    }
+
     /// What was seen of promises that are only guessed: what does not look held in full, the rest as a number.
     pub fn guesses(&self) -> Vec<String> {
         let checks = self.observations.checks.iter().filter(|check| check.outcome == Outcome::Unconfirmed);
@@ -185,6 +205,7 @@ pub(crate) mod tests {
             seed: Seed(42),
             system: "shop".into(),
             overlay: "production".into(),
+            mutant: None,
             provider: "embedded".into(),
             versions: [("redis-server".to_owned(), "7.0.15".to_owned())].into(),
             scenarios: scenarios.iter().map(|s| (*s).to_owned()).collect(),
@@ -194,6 +215,8 @@ pub(crate) mod tests {
                 id: "redis.failover".into(),
                 says: "A replica takes over".into(),
                 reference: "guide, chapter 5".into(),
+                at: None,
+                quote: None,
                 guessed: false,
             }],
             stand_ins: BTreeMap::new(),
@@ -216,6 +239,7 @@ pub(crate) mod tests {
                 outcome,
                 looks: None,
                 detail: "after 9.1 s, allowed are 12 s <&> \u{1b}[31m".into(),
+                told: None,
             }],
             figures: vec![Figure { name: "failover time".into(), value: 9.1, unit: "s".into(), limit: Some(12.0) }],
             ..Observations::default()
@@ -286,6 +310,45 @@ pub(crate) mod tests {
         );
         let guesses = summary.outcomes[0].guesses();
         assert!(guesses[0].starts_with("unconfirmed, looks broken: a replica takes over"), "{guesses:?}");
+    }
+
+    #[test]
+    fn a_mutant_is_told_of_in_every_report() {
+        let Event::RunStarted(header) = header(&["a"]) else { unreachable!("a header") };
+        let header = RunHeader { mutant: Some("redis.failover/no-replicas".into()), ..header };
+        let held = observations(Outcome::Held);
+        let events = [Event::RunStarted(header), finished("a", held.judge(), held)];
+        let records = events.map(|event| Record::new(0, event));
+        let (summary, folder) = (Summary::of(&records), std::path::Path::new("r"));
+        for report in [
+            crate::table::render(&summary, folder, false),
+            crate::markdown::render(&summary),
+            crate::page::render(&records).unwrap(),
+        ] {
+            assert!(report.to_lowercase().contains("what was deployed is not production"), "{report}");
+            assert!(report.contains("on purpose: redis.failover/no-replicas"), "{report}");
+        }
+        let junit = crate::junit::render(&summary, folder).unwrap();
+        assert!(junit.contains(r#"name="mutant" value="redis.failover/no-replicas""#), "{junit}");
+    }
+
+    #[test]
+    fn programs_of_another_release_are_told_of_in_every_report() {
+        const SAYS: &str = "redis:7.2: Redis server v=7.0.15";
+        let held = observations(Outcome::Held);
+        let images = [("redis:7.2".to_owned(), "Redis server v=7.0.15".to_owned())].into();
+        let events = [header(&["a"]), Event::OtherReleases { images }, finished("a", held.judge(), held)];
+        let records = events.map(|event| Record::new(0, event));
+        let (summary, folder) = (Summary::of(&records), std::path::Path::new("r"));
+        for report in [
+            crate::table::render(&summary, folder, false),
+            crate::markdown::render(&summary),
+            crate::page::render(&records).unwrap(),
+        ] {
+            assert!(report.contains(SAYS), "{report}");
+        }
+        let junit = crate::junit::render(&summary, folder).unwrap();
+        assert!(junit.contains(r#"name="other release.redis:7.2" value="Redis server v=7.0.15""#), "{junit}");
     }
 
     #[test]

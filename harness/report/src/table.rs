@@ -17,7 +17,7 @@ pub fn render(summary: &Summary, folder: &Path, colour: bool) -> String {
     let mut text = String::new();
     let width = summary.outcomes.iter().map(|outcome| outcome.scenario.len()).max().unwrap_or(0);
     for outcome in &summary.outcomes {
-        line(&mut text, outcome, width, colour);
+        line(&mut text, summary, outcome, (width, colour));
     }
     for name in summary.unjudged() {
         let _ = writeln!(text, "  {name:width$}  no verdict: the run ended before");
@@ -66,14 +66,14 @@ fn spent(what: &str, ms: u64) -> String {
     format!("{what} {}", Span(Duration::from_secs(ms.div_ceil(1000))))
 }
 
-fn line(text: &mut String, outcome: &ScenarioOutcome, width: usize, colour: bool) {
+fn line(text: &mut String, summary: &Summary, outcome: &ScenarioOutcome, (width, colour): (usize, bool)) {
     let took = Span(Duration::from_millis(outcome.took_ms)).to_string();
     let word = format!("{:12}", outcome.verdict.word());
     let word = if colour { format!("\x1b[{}m{word}\x1b[0m", paint(&outcome.verdict)) } else { word };
     let name = &outcome.scenario;
     let line = format!("  {name:width$}  {word} {took:>7}  {}", figures(outcome));
     let _ = writeln!(text, "{}", line.trim_end());
-    for reason in outcome.verdict.reasons() {
+    for reason in outcome.reasons(summary) {
         let _ = writeln!(text, "      {}", printable(&reason).replace('\n', "\n      "));
     }
     for guess in outcome.guesses() {
@@ -144,7 +144,8 @@ mod tests {
         for expected in [
             "a.passed        passed          1m1s  failover time 9.1 of 12 s",
             "b.failed        failed",
-            "a replica takes over (redis.failover, guide, chapter 5): after 9.1 s",
+            "      Broken: A replica takes over (redis.failover, guide, chapter 5)\n",
+            "        expected: a replica takes over; seen: after 9.1 s",
             "again: gauntlet run --seed 42 --exact b.failed",
             "      lost the cluster",
             "      no power to",

@@ -137,10 +137,11 @@ fn live_text(event: &Event) -> Option<String> {
 fn line_text(event: &Event, style: Style) -> Option<String> {
     match event {
         Event::RunStarted(header) => Some(format!(
-            "run {}: {} {} on {}, seed {}: {}",
+            "run {}: {} {}{} on {}, seed {}: {}",
             header.run,
             header.system,
             header.overlay,
+            header.deployed_mutant().map_or(String::new(), |mutant| format!(", broken on purpose by {mutant},")),
             header.provider,
             header.seed,
             header.scenarios.join(", ")
@@ -152,8 +153,9 @@ fn line_text(event: &Event, style: Style) -> Option<String> {
             Some(format!("{}waiting {} for {what}: {last_seen}", tag(scenario.as_ref()), span(*waited_ms)))
         }
         Event::Note { scenario, text } => Some(format!("{}{text}", tag(scenario.as_ref()))),
-        Event::ClusterReady { cluster, kubernetes, nodes, .. } => {
-            Some(format!("cluster {cluster} is ready: Kubernetes {kubernetes}, nodes {}", nodes.join(", ")))
+        Event::ClusterReady { cluster, kubernetes, nodes, found, .. } => {
+            let found: String = found.iter().map(|(what, found)| format!("\n  {what}: {found}")).collect();
+            Some(format!("cluster {cluster} is ready: Kubernetes {kubernetes}, nodes {}{found}", nodes.join(", ")))
         }
         Event::ScenarioStarted { scenario, summary, .. } => Some(format!("[{scenario}] {summary}")),
         Event::PhaseStarted { scenario, phase } if !style.live => Some(format!("[{scenario}] {}", phase.title())),
@@ -180,6 +182,7 @@ fn line_text(event: &Event, style: Style) -> Option<String> {
         // The final table tells it.
         Event::BaselineCompared(_)
         | Event::Digested { .. }
+        | Event::OtherReleases { .. }
         | Event::StageStarted { .. }
         | Event::Waiting { .. }
         | Event::PhaseStarted { .. }

@@ -66,6 +66,30 @@ fn links_lead_to_elements_of_the_page_or_files_of_the_run() {
 }
 
 #[test]
+fn every_citation_leads_to_what_the_document_says() {
+    let script = "const cited = [...document.querySelectorAll('cite')].map((cite) => {
+          const link = cite.querySelector('a'), target = link && document.querySelector(`.passage[id='${link.hash.slice(1)}']`);
+          return { link: link?.hash, within: cite.closest('section')?.className, says: target?.textContent };
+        });
+        document.body.dataset.cited = JSON.stringify(cited)";
+    let Some(loaded) = load(script) else { return };
+    let cited = loaded.json("cited");
+    let cited = cited.as_array().unwrap();
+    for one in cited {
+        assert!(one["says"].as_str().is_some_and(|says| says.contains("Written in")), "{one}");
+    }
+    for within in ["failures", "scenario failed"] {
+        assert!(cited.iter().any(|one| one["within"] == *within), "no citation within {within}: {cited:?}");
+    }
+    let checks = records().into_iter().find_map(|record| match record.event {
+        Event::ScenarioFinished { observations, .. } => Some(observations.checks.len()),
+        _ => None,
+    });
+    let in_checks = cited.iter().filter(|one| one["within"] == *"scenario failed").count();
+    assert_eq!(Some(in_checks), checks, "one for each check of the scenario's own table");
+}
+
+#[test]
 fn figures_on_the_page_equal_those_of_the_events() {
     let Some(loaded) = load("") else { return };
     let mut figures = Vec::new();
@@ -174,6 +198,30 @@ fn evidence_can_be_searched() {
     assert_eq!(seen["hits"], seen["marks"]);
 }
 
+#[test]
+fn a_search_says_how_much_was_searched_and_where_the_rest_is() {
+    let script = "const field = document.querySelector('.scenario .search input'), searched = document.querySelector('.scenario .searched');
+        const say = (text) => { field.value = text; field.dispatchEvent(new Event('input')); return { open: searched.open, hidden: searched.hidden }; };
+        const seen = { idle: searched.hidden, found: say('redis'), none: say('nowhere to be found') };
+        seen.said = document.querySelector('.scenario .search output').textContent;
+        seen.parts = [...searched.querySelectorAll('li')].map((part) => [part.textContent, part.querySelector('a').getAttribute('href')]);
+        document.body.dataset.searched = JSON.stringify(seen);";
+    let Some(loaded) = load(script) else { return };
+    let seen = loaded.json("searched");
+    assert_eq!(seen["said"], "0 lines in 0 files of what this page holds");
+    let states = serde_json::json!([true, { "open": false, "hidden": false }, { "open": true, "hidden": false }]);
+    assert_eq!(serde_json::json!([seen["idle"], seen["found"], seen["none"]]), states);
+    let parts = seen["parts"].as_array().unwrap();
+    let cut = records().into_iter().filter_map(|record| match record.event {
+        Event::EvidenceCollected { scenario: Some(_), file } if file.cut => Some(file.path),
+        _ => None,
+    });
+    assert_eq!(parts.iter().filter_map(|part| part[1].as_str()).collect::<Vec<_>>(), cut.collect::<Vec<_>>());
+    let pods = parts.iter().find(|part| part[1].as_str().unwrap().ends_with("cordum.pods.json")).unwrap();
+    let said = pods[0].as_str().unwrap();
+    assert!(said.starts_with("searched ") && said.contains(" of 195.7 KiB of cordum.pods.json"), "{said}");
+}
+
 /// Nothing is wider than a phone, so that nothing has to be pushed sideways to be read.
 #[test]
 fn the_page_fits_a_phone() {
@@ -181,6 +229,12 @@ fn the_page_fits_a_phone() {
     let page = page::render(&records()).unwrap();
     let seen = browser.load_at_width(&page, 390).json("width");
     assert!(seen["page"].as_f64().unwrap() <= 390.0, "{seen}");
+    assert!(
+        seen["pods"].as_f64().unwrap() > 5.0 && seen["charts"].as_f64().unwrap() > 4.0,
+        "nothing was drawn: {seen}"
+    );
+    let drawn = seen["drawn"].as_f64().unwrap();
+    assert!(drawn > 300.0 && drawn <= 390.0, "{seen}");
 }
 
 #[test]

@@ -1,17 +1,16 @@
 //! The page of a run: one file that opens from disk, made from its events alone.
 //!
-//! - [`story`]: events sorted by scenario
 //! - [`timeline`]: what the charts draw, as data
 //! - [`matrix`]: who may reach whom and who did, as a grid
-//! - [`view`], [`failures`], [`promises`], [`scenario`]: what the template shows, in words
+//! - [`view`], [`failures`], [`promises`], [`document`], [`scenario`]: what the template shows, in words
 //! - [`assets`]: styles and scripts that the file brings along
 
 mod assets;
+mod document;
 mod failures;
 mod matrix;
 mod promises;
 mod scenario;
-mod story;
 mod timeline;
 mod view;
 mod words;
@@ -48,7 +47,7 @@ impl Consumer for Writer {
 /// # Errors
 /// The template could not be filled.
 pub fn render(records: &[Record]) -> Result<String, String> {
-    let page = view::Page::of(&story::Run::of(records));
+    let page = view::Page::of(&crate::story::Run::of(records));
     page.render().map_err(|error| format!("cannot write the page: {error}"))
 }
 

@@ -1,5 +1,6 @@
 //! The promises that were looked at, each with what its checks came to.
 
+use super::document::Citation;
 use super::view::anchor;
 use super::words::plural;
 use crate::summary::Summary;
@@ -8,7 +9,7 @@ use gauntlet_core::{Check, Outcome};
 pub struct PromiseRow {
     pub id: String,
     pub says: String,
-    pub reference: String,
+    pub cited: Citation,
     pub word: &'static str,
     pub mark: &'static str,
     pub count: String,
@@ -76,7 +77,7 @@ fn promise_row(summary: &Summary, check: &Check) -> PromiseRow {
     PromiseRow {
         id: check.promise.clone(),
         says: promised.map_or(String::new(), |promised| promised.says.clone()),
-        reference: check.reference.clone(),
+        cited: Citation::of(&check.promise, &check.reference),
         word: "",
         mark: "",
         count: String::new(),
@@ -137,6 +138,7 @@ mod tests {
             outcome,
             looks: None,
             detail: "d".into(),
+            told: None,
         };
         let mut link = Link::new(&check(Outcome::Held), "a.b");
         link.add(Link::new(&check(Outcome::Held), "a.b"));

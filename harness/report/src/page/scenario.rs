@@ -1,10 +1,11 @@
 //! What the template shows of one scenario.
 
+use super::document::Citation;
 use super::matrix::MatrixView;
-use super::story::{Run, Story};
 use super::timeline::{self, Timeline};
 use super::view::{anchor, duration};
 use super::words::sentence;
+use crate::story::{Run, Story, offset};
 use crate::summary::ScenarioOutcome;
 use crate::table::number;
 use chrono::DateTime;
@@ -30,6 +31,7 @@ pub struct Scenario {
     pub moments: Vec<Moment>,
     pub matrices: Vec<MatrixView>,
     pub files: Vec<FileView>,
+    pub searched: Searched,
     pub notes: Vec<(String, String)>,
     pub events: Vec<(String, String, bool)>,
 }
@@ -48,9 +50,11 @@ pub struct CheckView {
     pub word: &'static str,
     pub mark: &'static str,
     pub name: String,
+    /// In plain words, where the scenario has some.
+    pub told: Option<String>,
     pub detail: String,
     pub promise: String,
-    pub reference: String,
+    pub cited: Citation,
 }
 
 pub struct FaultView {
@@ -59,12 +63,13 @@ pub struct FaultView {
     pub pieces: Vec<(&'static str, bool, String)>,
 }
 
-/// The moment of a broken promise with the operations around it.
+/// The moment of a broken promise with the operations around it, if any.
 pub struct Moment {
     pub check: String,
     pub at: String,
     pub clock: String,
     pub what: String,
+    /// Empty where no client had a part in it.
     pub client: String,
     pub group: String,
     pub rows: Vec<OperationRow>,
@@ -86,8 +91,17 @@ pub struct FileView {
     /// The path as a link.
     pub link: String,
     pub size: String,
+    pub bytes: u64,
     pub excerpt: String,
     pub cut: bool,
+}
+
+/// How much of the files of evidence is on the page, and so can be searched there.
+pub struct Searched {
+    /// `1.2 MiB of 5.6 MiB`.
+    pub share: String,
+    /// Those that are there in part: how much of each, its name, and its link.
+    pub parts: Vec<(String, String, String)>,
 }
 
 /// In the order of their verdicts, and last those that have none.
@@ -108,6 +122,7 @@ fn scenario(run: &Run, name: &str, outcome: Option<&ScenarioOutcome>) -> Scenari
         Some(_) => None,
         None => Some(vec!["the run ended before this scenario was judged".to_owned()]),
     };
+    let files: Vec<FileView> = story.evidence.iter().map(FileView::of).collect();
     Scenario {
         name: name.to_owned(),
         anchor: anchor(name),
@@ -122,9 +137,10 @@ fn scenario(run: &Run, name: &str, outcome: Option<&ScenarioOutcome>) -> Scenari
         faults: observations.faults.iter().map(fault).collect(),
         timeline: timeline(run, story, &observations.checks),
         totals: timeline::totals(&story.series),
-        moments: broken(story, &observations.checks).map(|violation| moment(story, violation)).collect(),
+        moments: story.broken(&observations.checks).map(|violation| moment(story, violation)).collect(),
         matrices: story.matrices.iter().map(MatrixView::of).collect(),
-        files: story.evidence.iter().map(FileView::of).collect(),
+        searched: Searched::of(&files),
+        files,
         notes: told(story, &story.notes),
         events: story
             .events
@@ -145,12 +161,6 @@ fn timeline(run: &Run, story: &Story, checks: &[Check]) -> String {
 
 fn told(story: &Story, texts: &[(u64, String)]) -> Vec<(String, String)> {
     texts.iter().map(|(at, text)| (offset(*at, story.zero_ms()), text.clone())).collect()
-}
-
-/// Seconds from the moment that times are told from.
-pub fn offset(at_ms: u64, zero_ms: u64) -> String {
-    let sign = if at_ms < zero_ms { '−' } else { '+' };
-    format!("{sign}{:.1} s", at_ms.abs_diff(zero_ms) as f64 / 1000.0)
 }
 
 fn clock(at_ms: u64) -> String {
@@ -196,9 +206,10 @@ fn checks(checks: &[Check]) -> Vec<CheckView> {
             word,
             mark: check.word(),
             name: check.name.clone(),
+            told: check.told.clone(),
             detail: check.detail.clone(),
             promise: check.promise.clone(),
-            reference: check.reference.clone(),
+            cited: Citation::of(&check.promise, &check.reference),
         }
     };
     sorted.into_iter().map(view).collect()
@@ -217,14 +228,6 @@ fn fault(fault: &FaultEvidence) -> FaultView {
             piece("clean without it", &fault.control),
         ],
     }
-}
-
-/// What is broken is promised: of a guess there is no such moment.
-fn broken<'a>(story: &'a Story, checks: &'a [Check]) -> impl Iterator<Item = &'a Violation> {
-    let is_guess = |violation: &&Violation| {
-        checks.iter().any(|check| check.name == violation.check && check.outcome == Outcome::Unconfirmed)
-    };
-    story.violations.iter().filter(move |violation| !is_guess(violation))
 }
 
 fn moment(story: &Story, violation: &Violation) -> Moment {
@@ -251,7 +254,7 @@ fn moment(story: &Story, violation: &Violation) -> Moment {
         at: offset(violation.at_ms, zero_ms),
         clock: clock(violation.at_ms),
         what: violation.what.clone(),
-        client: violation.client.clone(),
+        client: violation.client.clone().unwrap_or_default(),
         group: violation.group.clone().unwrap_or_default(),
         rows: rows.collect(),
         left_out: violation.operations.left_out,
@@ -271,10 +274,32 @@ impl FileView {
             path: file.path.clone(),
             link: file.path.chars().map(escaped).collect(),
             size: size(file.bytes),
+            bytes: file.bytes,
             excerpt: file.excerpt.clone(),
             cut: file.cut,
         }
     }
+}
+
+impl Searched {
+    pub fn of(files: &[FileView]) -> Self {
+        let shown = |file: &FileView| file.excerpt.len() as u64;
+        let part = |file: &FileView| {
+            let name = file.path.rsplit('/').next().unwrap_or_default().to_owned();
+            (share(shown(file), file.bytes), name, file.link.clone())
+        };
+        Self {
+            share: share(files.iter().map(shown).sum(), files.iter().map(|file| file.bytes).sum()),
+            parts: files.iter().filter(|file| file.cut).map(part).collect(),
+        }
+    }
+}
+
+/// One amount of another, without saying its unit twice.
+fn share(part: u64, whole: u64) -> String {
+    let (part, whole) = (size(part), size(whole));
+    let same = part.rsplit_once(' ').zip(whole.rsplit_once(' ')).filter(|(part, whole)| part.1 == whole.1);
+    format!("{} of {whole}", same.map_or(part.as_str(), |(part, _)| part.0))
 }
 
 fn size(bytes: u64) -> String {
@@ -282,5 +307,21 @@ fn size(bytes: u64) -> String {
         0..1024 => format!("{bytes} B"),
         1024..1_048_576 => format!("{:.1} KiB", bytes as f64 / 1024.0),
         _ => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_says_its_unit_once_where_it_can() {
+        for (part, whole, expected) in [
+            (24 * 1024, 200 * 1024, "24.0 of 200.0 KiB"),
+            (24 * 1024, 3 << 20, "24.0 KiB of 3.0 MiB"),
+            (0, 5, "0 of 5 B"),
+        ] {
+            assert_eq!(share(part, whole), expected);
+        }
     }
 }

@@ -7,7 +7,7 @@ use gauntlet_core::event::{Event, Phase, Stage};
 use gauntlet_core::matrix::{Cell, Matrix, Seen};
 use gauntlet_core::scenario::ClusterNeed;
 use gauntlet_core::timeline::{EvidenceFile, KubernetesEvent, PodSeen, PodState};
-use gauntlet_core::{ExitCode, Observations, Outcome, Seed, Verdict};
+use gauntlet_core::{Check, ExitCode, Observations, Outcome, Seed, Verdict};
 
 const HOSTILE: &str = "</script><script>alert(1)</script><img src=x onerror=alert(2)> & \"quoted\"";
 
@@ -76,28 +76,55 @@ fn a_run_of_guesses_says_that_nothing_is_promised_and_what_was_not_run() {
 fn the_first_screen_says_what_was_broken_and_where_it_was_promised() {
     let broken = observations(Outcome::Broken);
     let page = page(vec![header(&["a"]), started("a"), finished("a", broken.judge(), broken)]);
-    let first = page.find("A replica takes over: <strong>not so</strong>, ").unwrap();
+    let first = page.find("<p class=\"what\">Broken: A replica takes over</p>").unwrap();
     let promises = page.find("id=\"promises\"").unwrap();
     assert!(first < promises);
     let screen = &page[first..promises];
-    for expected in ["after 9.1 s, allowed are 12 s", "Promised: “A replica takes over”", "guide, chapter 5"] {
+    for expected in [
+        "after 9.1 s, allowed are 12 s",
+        "Expected: a replica takes over; seen: after",
+        "Promised in",
+        "guide, chapter 5",
+    ] {
         assert!(screen.contains(expected), "{expected} is not in {screen}");
     }
     assert!(screen.contains("Tried: A primary is killed") && screen.contains("href=\"#scenario-a\""), "{screen}");
 }
 
 #[test]
-fn promises_link_the_document_that_they_are_written_in_where_its_address_is_known() {
+fn every_citation_leads_to_what_the_document_says() {
+    let mut seen = observations(Outcome::Held);
+    seen.checks.push(Check { promise: "of no header".into(), reference: String::new(), ..seen.checks[0].clone() });
+    let Event::RunStarted(mut header) = header(&["a"]) else { panic!("no header") };
+    header.promises[0].quote = Some("A replica is promoted <within seconds>.".into());
+    let page = page(vec![Event::RunStarted(header), finished("a", seen.judge(), seen)]);
+    let cited: Vec<&str> = page.split("<cite><a href=\"#").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    assert_eq!(cited.len(), 4, "the table of promises and that of checks: {cited:?}");
+    for anchor in cited {
+        assert!(page.contains(&format!("<div class=\"passage\" id=\"{anchor}\">")), "{anchor}");
+    }
+    assert_eq!(page.matches("<cite>").count(), 4, "no citation without a link");
+    assert!(page.contains("<blockquote>A replica is promoted &#60;within seconds&#62;.</blockquote>"));
+    assert!(page.contains("Written in guide, chapter 5."));
+}
+
+#[test]
+fn promises_link_the_place_in_the_document_where_its_address_is_known_and_the_contract_where_it_was_kept() {
     let at = |url: &str| {
         let held = observations(Outcome::Held);
         let Event::RunStarted(mut header) = header(&["a"]) else { panic!("no header") };
         header.document = Some(url.to_owned());
-        page(vec![Event::RunStarted(header), finished("a", held.judge(), held)])
+        header.promises[0].at = Some("failover".into());
+        let path = "system/system.yaml".to_owned();
+        let file = EvidenceFile { path, bytes: 1, excerpt: String::new(), cut: false };
+        let kept = Event::EvidenceCollected { scenario: None, file };
+        page(vec![Event::RunStarted(header), kept, finished("a", held.judge(), held)])
     };
-    let link = "<cite><a href=\"https://docs.example/k8s\" rel=\"noopener noreferrer\">guide, chapter 5</a></cite>";
-    assert!(at("https://docs.example/k8s").contains(link));
+    let page = at("https://docs.example/k8s");
+    let link = "<a href=\"https://docs.example/k8s#failover\" rel=\"noopener noreferrer\">Read it there</a>";
+    assert!(page.contains(link) && page.contains("<a href=\"system/system.yaml\">The contract of this run</a>"));
     let hostile = at("javascript:alert(1)");
-    assert!(!hostile.contains("javascript:alert") && hostile.contains("<cite>guide, chapter 5</cite>"));
+    assert!(!hostile.contains("javascript:alert") && !hostile.contains("Read it there"));
 }
 
 #[test]
@@ -128,6 +155,23 @@ fn what_differs_in_a_matrix_stands_before_what_does_not() {
     let difference = at("web → db <span class=\"ports\">5432/tcp</span>");
     assert!(at("1 broken") < difference && difference < at("<table class=\"grid\">"));
     assert!(page.contains("denied (Ingress Rules)") && page.contains("no policy selects db"));
+}
+
+#[test]
+fn a_promise_that_no_client_saw_broken_is_drawn_when_it_was_broken() {
+    let mut broken = observations(Outcome::Broken);
+    broken.checks.push(Check { name: "found later".into(), ..broken.checks[0].clone() });
+    let line = r#"{"schema":1,"at_ms":3250,"event":"violated","scenario":"a","violation":{"check":"a replica takes over","at_ms":3250,"what":"db-0 was evicted"}}"#;
+    let violated = Record::from_line(line).unwrap().event;
+    let fault = Event::FaultInjecting { scenario: "a".into(), fault: "kill".into() };
+    let phase = Event::PhaseStarted { scenario: "a".into(), phase: Phase::Inject };
+    let later = Event::Checked { scenario: "a".into(), check: broken.checks[1].clone() };
+    let page =
+        page(vec![header(&["a"]), started("a"), fault, phase, violated, later, finished("a", broken.judge(), broken)]);
+    assert!(page.contains("<h3>+1.2 s: db-0 was evicted</h3>"), "the fault was at 2 s");
+    assert!(!page.contains("Client ;") && !page.contains("Operations around the moment"));
+    let moments = r#""moments":[{"at":1250,"text":"db-0 was evicted (a replica takes over)","exact":true},{"at":3000,"text":"found later","exact":false}]"#;
+    assert!(page.contains(moments), "{}", &page[page.find("\"moments\"").unwrap()..][..300]);
 }
 
 /// What systems under test say must not become a part of the page.

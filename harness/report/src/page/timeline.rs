@@ -1,6 +1,6 @@
 //! What the charts of one scenario draw: times in milliseconds from its zero, lists of one value per second.
 
-use super::story::{At, Story};
+use crate::story::{At, Story};
 use gauntlet_core::timeline::{PodState, Series};
 use gauntlet_core::{Check, Outcome};
 use serde::Serialize;
@@ -91,11 +91,6 @@ impl Timeline {
         let axis = Axis { zero_ms: story.zero_ms(), end_ms };
         let (first, count) = axis.seconds(story);
         let seconds = (0..count).map(|n| axis.at(first + n as u64 * SECOND) as f64 / 1000.0).collect();
-        let broken = checks.iter().filter(|check| check.outcome == Outcome::Broken);
-        let moment = |check: &Check| {
-            let (at_ms, exact) = story.moment(&check.name)?;
-            Some(Moment { at: axis.at(at_ms), text: check.name.clone(), exact })
-        };
         Self {
             zero_ms: axis.zero_ms,
             from: axis.at(story.from_ms),
@@ -105,7 +100,7 @@ impl Timeline {
             pods: story.pods.iter().map(|((namespace, name), seen)| axis.pod(namespace, name, seen)).collect(),
             events: axis.events(story),
             actions: axis.actions(story),
-            moments: broken.filter_map(moment).collect(),
+            moments: axis.moments(story, checks),
             seconds,
             clients: clients(&story.series, first, count),
         }
@@ -145,7 +140,7 @@ impl Axis {
     }
 
     fn faults(&self, story: &Story) -> Vec<Span> {
-        let span = |fault: &super::story::FaultWindow| Span {
+        let span = |fault: &crate::story::FaultWindow| Span {
             from: self.at(fault.from_ms),
             to: self.at(fault.healed_ms.unwrap_or(self.end_ms)),
             text: fault.fault.clone(),
@@ -178,6 +173,21 @@ impl Axis {
             Tick { at: self.at(*at), text, warning: event.warning }
         };
         story.events.iter().map(tick).collect()
+    }
+
+    /// Every moment that was told, and of the other broken checks when that was found.
+    fn moments(&self, story: &Story, checks: &[Check]) -> Vec<Moment> {
+        let exact = story.broken(checks).map(|violation| Moment {
+            at: self.at(violation.at_ms),
+            text: format!("{} ({})", violation.what, violation.check),
+            exact: true,
+        });
+        let broken = checks.iter().filter(|check| check.outcome == Outcome::Broken);
+        let found = broken.filter_map(|check| {
+            let (at_ms, _) = story.moment(&check.name).filter(|(_, exact)| !exact)?;
+            Some(Moment { at: self.at(at_ms), text: check.name.clone(), exact: false })
+        });
+        exact.chain(found).collect()
     }
 
     fn actions(&self, story: &Story) -> Vec<Tick> {

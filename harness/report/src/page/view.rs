@@ -1,13 +1,14 @@
 //! What the template shows of a run as a whole: verdicts first, by promise.
 
 use super::assets;
+use super::document::{Citation, Passage, contract, passages};
 use super::failures::{Failure, failures};
 use super::promises::{PromiseRow, promises};
-use super::scenario::{self, FileView, Scenario};
-use super::story::Run;
+use super::scenario::{self, FileView, Scenario, Searched};
 use super::words::{plural, sentence};
 use crate::baseline;
 use crate::repeats::{self, Repeated, Round};
+use crate::story::Run;
 use crate::summary::{ScenarioOutcome, Summary};
 use crate::times::PHASES;
 use askama::Template;
@@ -25,15 +26,17 @@ pub struct Page {
     /// Word of the whole, which decides its colour.
     word: &'static str,
     headline: String,
-    /// Where promises are written.
-    document: Option<String>,
     /// What must be known with every verdict: that something else was deployed, was only guessed, or stood in.
     caveats: Vec<String>,
     failures: Vec<Failure>,
     /// The figures against those of earlier runs: what is said of all, and of each.
     compared: Option<(String, Vec<ComparedRow>)>,
     promises: Vec<PromiseRow>,
-    not_looked_at: Vec<(String, String, String)>,
+    not_looked_at: Vec<(String, String, Citation)>,
+    /// What the document says, promise by promise.
+    passages: Vec<Passage>,
+    /// The contract in the run's folder.
+    contract: Option<&'static str>,
     scenarios: Vec<Scenario>,
     facts: Vec<(String, String)>,
     stages: Vec<(String, String, String)>,
@@ -42,6 +45,7 @@ pub struct Page {
     repeats: Vec<RepeatView>,
     notes: Vec<String>,
     setup_files: Vec<FileView>,
+    setup_searched: Searched,
     style: &'static str,
     script: &'static str,
     uplot_style: &'static str,
@@ -88,12 +92,13 @@ impl Page {
         let promises = promises(summary);
         let looked_at = |id: &str| promises.iter().any(|row| row.id == id);
         let promised = header.iter().flat_map(|header| &header.promises).filter(|promised| !looked_at(&promised.id));
-        let not_looked_at = promised.map(|p| (p.id.clone(), p.says.clone(), p.reference.clone())).collect();
+        let not_looked_at = promised.map(|p| (p.id.clone(), p.says.clone(), Citation::of(&p.id, &p.reference)));
+        let not_looked_at = not_looked_at.collect();
+        let setup_files: Vec<FileView> = run.evidence.iter().map(FileView::of).collect();
         Self {
             title: format!("{word}: {name}"),
             word,
             headline,
-            document: header.and_then(|header| header.document.clone()).filter(|url| is_address(url)),
             caveats: caveats(summary),
             failures: failures(run),
             compared: summary.compared.as_ref().map(compared),
@@ -106,7 +111,10 @@ impl Page {
             repeats: repeats::of(summary).into_iter().map(repeat).collect(),
             times: summary.outcomes.iter().map(|outcome| times(summary, outcome)).collect(),
             notes: run.notes.iter().map(|(_, text)| text.clone()).collect(),
-            setup_files: run.evidence.iter().map(FileView::of).collect(),
+            contract: contract(&setup_files),
+            passages: passages(summary),
+            setup_searched: Searched::of(&setup_files),
+            setup_files,
             run: name,
             style: assets::STYLE,
             script: assets::SCRIPT,
@@ -114,11 +122,6 @@ impl Page {
             uplot_script: assets::UPLOT_SCRIPT,
         }
     }
-}
-
-/// Whether it is a place on the web, and nothing that a link could do.
-fn is_address(url: &str) -> bool {
-    url.starts_with("https://") || url.starts_with("http://")
 }
 
 fn compared(comparison: &Comparison) -> (String, Vec<ComparedRow>) {
@@ -177,8 +180,12 @@ fn caveats(summary: &Summary) -> Vec<String> {
 
 /// The element of a scenario on the page.
 pub fn anchor(scenario: &str) -> String {
-    let id = scenario.replace(|c: char| !c.is_ascii_alphanumeric() && c != '.' && c != '-', "-");
-    format!("scenario-{id}")
+    format!("scenario-{}", id(scenario))
+}
+
+/// A name as a part of an element's.
+pub fn id(name: &str) -> String {
+    name.replace(|c: char| !c.is_ascii_alphanumeric() && c != '.' && c != '-', "-")
 }
 
 fn headline(summary: &Summary) -> (&'static str, String) {
@@ -237,7 +244,13 @@ fn facts(run: &Run) -> Vec<(String, String)> {
     let mut fact = |name: &str, value: String| facts.push((name.to_owned(), value));
     if let Some(header) = &run.summary.header {
         fact("system", format!("{}, overlay {}", header.system, header.overlay));
+        if let Some(mutant) = header.deployed_mutant() {
+            fact("mutant", format!("{mutant}: the overlay broken in one way on purpose"));
+        }
         fact("cluster", cluster(run, &header.provider));
+        for (what, found) in &run.found {
+            fact(what, found.clone());
+        }
         let at = i64::try_from(run.summary.started_ms).ok().and_then(DateTime::from_timestamp_millis);
         fact("started", at.map_or(String::new(), |at| at.format("%Y-%m-%d %H:%M:%S UTC").to_string()));
         fact("took", run.summary.finished.map_or("never finished".to_owned(), |f| duration(f.took_ms)));

@@ -26,30 +26,43 @@ impl Browser {
     }
 
     pub fn load(&self, page: &str) -> Loaded {
+        self.load_with(page, &["--window-size=1280,1600"])
+    }
+
+    /// With more options of the program, such as another size of the window or a dark scheme.
+    pub fn load_with(&self, page: &str, options: &[&str]) -> Loaded {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("index.html");
         std::fs::write(&file, page).unwrap();
-        self.open(folder.path(), &file)
+        self.open(folder.path(), &file, options)
     }
 
-    /// The page in a frame of that width; `data-width` of the outer page says how wide it became.
+    /// The page in a frame of that width; `data-width` of the outer page says how wide it became, and how much of the
+    /// timeline was drawn.
     pub fn load_at_width(&self, page: &str, width: u32) -> Loaded {
         let folder = tempfile::tempdir().unwrap();
         let escaped = page.replace('&', "&amp;").replace('"', "&quot;");
         let outer = format!(
             "<body><iframe width={width} height=800 style=\"border:0\" srcdoc=\"{escaped}\"></iframe><script>
-            onload = () => document.body.dataset.width = JSON.stringify({{ page: document.querySelector('iframe').contentDocument.documentElement.scrollWidth }})
+            onload = () => setTimeout(() => {{
+              const inner = document.querySelector('iframe').contentDocument, all = (what) => [...inner.querySelectorAll(what)];
+              const widest = (list) => Math.max(0, ...list.map((one) => one.getBoundingClientRect().right));
+              document.body.dataset.width = JSON.stringify({{ page: inner.documentElement.scrollWidth,
+                pods: all('.lanes rect.pod').length, charts: all('.timeline canvas').length,
+                drawn: widest(all('.lanes, .timeline canvas')) }});
+            }}, 1000)
             </script></body>"
         );
         let file = folder.path().join("outer.html");
         std::fs::write(&file, outer).unwrap();
-        self.open(folder.path(), &file)
+        self.open(folder.path(), &file, &["--window-size=1280,1600"])
     }
 
-    fn open(&self, folder: &Path, file: &Path) -> Loaded {
+    fn open(&self, folder: &Path, file: &Path, options: &[&str]) -> Loaded {
         let output = Command::new(self.program)
             .args(["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"])
-            .args(["--enable-logging=stderr", "--window-size=1280,1600", "--virtual-time-budget=10000", "--dump-dom"])
+            .args(["--enable-logging=stderr", "--virtual-time-budget=10000", "--dump-dom"])
+            .args(options)
             .arg(format!("--user-data-dir={}", folder.join("profile").display()))
             .arg(format!("file://{}", file.display()))
             .stdin(Stdio::null())
@@ -86,7 +99,7 @@ fn install() -> Option<&'static str> {
             .stdin(Stdio::null())
             .output();
         if !done.is_ok_and(|output| output.status.success()) {
-            eprintln!("SKIPPED: no browser, and none can be installed: `apt-get install chromium` as root gets one");
+            super::skipped("no browser, and none can be installed: `apt-get install chromium` as root gets one");
             return None;
         }
     }

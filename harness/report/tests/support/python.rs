@@ -31,7 +31,7 @@ fn environment() -> Option<PathBuf> {
     if made && has_them() {
         return Some(python);
     }
-    eprintln!("SKIPPED: {} cannot be installed: no python3-venv, or no network", PACKAGES.join(", "));
+    super::skipped(&format!("{} cannot be installed: no python3-venv, or no network", PACKAGES.join(", ")));
     None
 }
 

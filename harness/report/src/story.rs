@@ -4,6 +4,7 @@ use crate::summary::Summary;
 use gauntlet_core::event::{Event, Phase, Record, Stage};
 use gauntlet_core::matrix::Matrix;
 use gauntlet_core::timeline::{EvidenceFile, KubernetesEvent, PodSeen, Series, Violation};
+use gauntlet_core::{Check, Outcome};
 use std::collections::BTreeMap;
 
 /// Something and when it was, in milliseconds since 1970.
@@ -16,6 +17,8 @@ pub struct Run {
     pub last_ms: u64,
     pub kubernetes: Option<String>,
     pub nodes: Vec<String>,
+    /// What a cluster that exists already has and lacks.
+    pub found: BTreeMap<String, String>,
     /// What each stage came to, in order; those that did not finish have no time.
     pub stages: Vec<(Stage, String, Option<u64>)>,
     /// What belongs to no scenario.
@@ -77,7 +80,8 @@ impl Run {
         let at = record.at_ms;
         self.last_ms = self.last_ms.max(at);
         match &record.event {
-            Event::ClusterReady { kubernetes, nodes, .. } => {
+            Event::ClusterReady { kubernetes, nodes, found, .. } => {
+                self.found.clone_from(found);
                 self.kubernetes = Some(kubernetes.clone());
                 self.nodes.clone_from(nodes);
             }
@@ -124,6 +128,7 @@ fn scenario_of(event: &Event) -> Option<&str> {
         Event::RunStarted(_)
         | Event::BaselineCompared(_)
         | Event::Digested { .. }
+        | Event::OtherReleases { .. }
         | Event::StageStarted { .. }
         | Event::StageFinished { .. }
         | Event::ClusterReady { .. }
@@ -186,9 +191,23 @@ impl Story {
         self.faults.first().map_or(self.from_ms, |fault| fault.from_ms)
     }
 
+    /// Moments at which promises were broken. What is broken is promised: of a guess there is no such moment.
+    pub fn broken<'a>(&'a self, checks: &'a [Check]) -> impl Iterator<Item = &'a Violation> {
+        let is_guess = |violation: &&Violation| {
+            checks.iter().any(|check| check.name == violation.check && check.outcome == Outcome::Unconfirmed)
+        };
+        self.violations.iter().filter(move |violation| !is_guess(violation))
+    }
+
     /// When a broken promise was broken: as told, or when it was judged.
     pub fn moment(&self, check: &str) -> Option<(u64, bool)> {
         let told = self.violations.iter().find(|violation| violation.check == check);
         told.map(|violation| (violation.at_ms, true)).or_else(|| Some((*self.judged.get(check)?, false)))
     }
+}
+
+/// Seconds from the moment that times are told from.
+pub fn offset(at_ms: u64, zero_ms: u64) -> String {
+    let sign = if at_ms < zero_ms { '−' } else { '+' };
+    format!("{sign}{:.1} s", at_ms.abs_diff(zero_ms) as f64 / 1000.0)
 }
