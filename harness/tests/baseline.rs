@@ -16,6 +16,7 @@ fn observations(failover: f64) -> Observations {
         outcome: Outcome::Held,
         looks: None,
         detail: "in time".into(),
+        told: None,
     };
     Observations {
         faults: vec![FaultEvidence { fault: "kill".into(), took_effect: shown(), healed: shown(), control: shown() }],
@@ -27,12 +28,17 @@ fn observations(failover: f64) -> Observations {
 
 /// A run with as many rounds as there are failover times.
 fn run(place: &Place, name: &str, number: u16, times: &[f64]) {
+    run_of(place, name, number, times, None);
+}
+
+fn run_of(place: &Place, name: &str, number: u16, times: &[f64], mutant: Option<&str>) {
     let round = |n: usize| if n == 0 { "redis.failover".to_owned() } else { format!("redis.failover#{}", n + 1) };
     let header = RunHeader {
         run: RunId::new(0, number),
         seed: Seed(1),
         system: "shop".into(),
         overlay: "production".into(),
+        mutant: mutant.map(str::to_owned),
         provider: "embedded".into(),
         versions: [].into(),
         scenarios: (0..times.len()).map(round).collect(),
@@ -119,6 +125,19 @@ fn what_is_as_it_was_is_steady_and_one_value_is_too_few() {
     run(&place, "two", 5, &[41.0]);
     let both = place.gauntlet(&["baseline", "check", "one", "two", "--fail-on-regression"]);
     assert_eq!(both.code, 1, "runs that are named together are held against it together: {}", both.stdout);
+}
+
+#[test]
+fn a_run_of_a_mutant_is_no_baseline_and_is_told_where_it_is_held_against_one() {
+    let place = place();
+    run_of(&place, "broken", 6, &[40.0, 41.0], Some("redis.failover/no-replicas"));
+    let before = std::fs::read_to_string(place.path("baseline.jsonl")).unwrap();
+    let refused = place.gauntlet(&["baseline", "add", "broken"]);
+    assert_eq!(refused.code, 2, "{}", refused.stderr);
+    assert!(refused.stderr.contains("broken on purpose (redis.failover/no-replicas), which is no baseline"));
+    assert_eq!(std::fs::read_to_string(place.path("baseline.jsonl")).unwrap(), before);
+    let held = place.gauntlet(&["baseline", "check", "broken"]);
+    assert!(held.stdout.contains("broken on purpose (redis.failover/no-replicas)"), "{}", held.stdout);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Secrets planted wherever a system can tell them (its Secret objects, ConfigMaps, environments, command lines,
-//! annotations, logs) are in no file of the run and were never said aloud; what stands beside them is there.
+//! annotations, logs, bare and encoded) are in no file of the run and were never said aloud; what stands beside them is
+//! there.
 
 #[allow(dead_code)] // not every test uses all of it
 mod support;
@@ -7,16 +8,32 @@ mod support;
 use std::path::{Path, PathBuf};
 use support::Place;
 
-/// What no file may contain: the planted texts begin so, plain or in the three alignments of base64.
-const PLANTED: [&str; 6] = ["plnt-", "plntprivate", "cGxudC", "BsbnQt", "wbG50L", "plnt%2D"];
+/// What no file may contain: the planted texts begin so, plain, in the three alignments of base64, in base64 of base64 and
+/// in hex; and the middle of the long one, plain and in base64, wherever it is broken.
+const PLANTED: [&str; 10] = [
+    "plnt-",
+    "plntprivate",
+    "cGxudC",
+    "BsbnQt",
+    "wbG50L",
+    "plnt%2D",
+    "Y0d4dWRD",
+    "706c6e742d",
+    "eeeeeeeeee",
+    "ZWVlZWVl",
+];
 
 /// Where each of these has to stand, or nothing was looked at.
-const MARKERS: [(&str, &str); 7] = [
+const MARKERS: [(&str, &str); 11] = [
     ("objects/planted.configmaps.json", "marker-annotation"),
     ("objects/planted.configmaps.json", "marker-config"),
     ("objects/planted.pods.json", "marker-environment"),
     ("objects/planted.pods.json", "--requirepass"),
     ("logs/planted.talker-", "marker-log REDACTED"),
+    ("logs/planted.talker-", "marker-bare REDACTED"),
+    ("logs/planted.talker-", "marker-hex REDACTED"),
+    ("logs/planted.talker-", "twice REDACTED"),
+    ("missing.txt", "SHORT of planted/planted-secret"),
     ("stores/planted.cache-", "redis_version"),
     ("network/planted.talker-", "cache.planted.svc: "),
 ];

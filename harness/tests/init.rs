@@ -59,12 +59,21 @@ fn what_cannot_be_read_is_bad_input_and_nothing_is_written() {
     write(&place.path("broken/kustomization.yaml"), "resources: [nowhere.yaml]\n");
     write(&place.path("idle/all.yaml"), "{apiVersion: v1, kind: ConfigMap, metadata: {name: a}}\n");
     write(&place.path("odd/all.yaml"), "a: [\n");
+    write(
+        &place.path("raw/web.yaml"),
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: {{ .Release.Name }}\n",
+    );
+    write(&place.path("tree/live/kustomization.yaml"), "resources: []\n");
+    write(&place.path("nameless.yaml"), "{apiVersion: apps/v1, kind: Deployment, metadata: {generateName: a-}}\n");
     std::fs::create_dir(place.path("empty")).expect("a folder");
     for (from, says) in [
         ("nowhere", ["cannot read nowhere", "hint: name a folder with a kustomization.yaml"]),
         ("empty", ["has no kustomization.yaml and no manifests", "hint: name the folder of an overlay"]),
         ("idle", ["idle has 1 objects and no workload among them", "hint: Deployments"]),
         ("odd", ["all.yaml:", "error: "]),
+        ("raw", ["web.yaml:", "hint: templates of Helm are rendered first: helm template"]),
+        ("tree", ["tree has overlays below it and is none", "hint: name one of them: "]),
+        ("nameless.yaml", ["no workload among them", "hint: 1 of them have no `metadata.name`"]),
     ] {
         assert_refused(&place, &place.gauntlet(&["init", from]), &says);
     }
@@ -121,10 +130,17 @@ fn an_overlay_is_referred_to_and_its_entries_name_their_files() {
 #[test]
 fn a_folder_of_manifests_gets_a_kustomization_that_refers_to_them() {
     let place = Place::new();
-    write(&place.path("manifests/shop.yaml"), SHOP);
-    assert_eq!(place.gauntlet(&["init", "manifests"]).code, 0);
+    write(&place.path("manifests/shop/templates/shop.yaml"), SHOP);
+    write(
+        &place.path("manifests/more.yaml"),
+        "{apiVersion: v1, kind: List, items: [{apiVersion: v1, kind: ConfigMap, metadata: {name: a}}]}\n",
+    );
+    write(&place.path("manifests/.cache/old.yaml"), "a: [\n");
+    let ended = place.gauntlet(&["init", "manifests"]);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
     let text = std::fs::read_to_string(place.path("gauntlet/deploy/manifests/kustomization.yaml")).unwrap();
-    assert_eq!(text, "resources:\n  - \"../../../manifests/shop.yaml\"\n");
+    let files = ["more.yaml", "shop/templates/shop.yaml"].map(|file| format!("  - \"../../../manifests/{file}\"\n"));
+    assert_eq!(text, format!("resources:\n{}", files.concat()));
 }
 
 fn matrix(place: &Place) -> Ended {

@@ -7,7 +7,7 @@ mod support;
 use gauntlet_core::event::{Event, RunHeader};
 use gauntlet_core::history::{Dump, Entry, History, Observation, Operation, Outcome, Reply, Stamp};
 use gauntlet_core::judgement::{Allowance, Answer, Client, Control, Question, Saved, Store, Writes};
-use gauntlet_core::{Check, Evidence, FaultEvidence, Observations, Record, RunId, Seed};
+use gauntlet_core::{Check, Evidence, FaultEvidence, Observations, Record, Redactor, RunId, Seed};
 use gauntlet_engine::histories;
 use std::path::{Path, PathBuf};
 use support::{Ended, Place};
@@ -65,7 +65,8 @@ impl Run {
         for (part, question) in ["control", "fault"].into_iter().zip(questions()) {
             let file = histories::write(&scenario, part, &text(&whole)).unwrap();
             answers.push(question.answer(|_| Some(&history)));
-            histories::ask(&scenario, &Saved { histories: [("redis".to_owned(), file)].into(), question }).unwrap();
+            let saved = Saved { histories: [("redis".to_owned(), file)].into(), question };
+            histories::ask(&scenario, &saved, &Redactor::default()).unwrap();
         }
         std::fs::write(run.folder.join("events.jsonl"), events(&answers)).unwrap();
         run
@@ -96,6 +97,7 @@ fn events(answers: &[Answer]) -> String {
         outcome: ruling.outcome,
         looks: None,
         detail: ruling.detail.clone(),
+        told: None,
     });
     let steady = Check {
         promise: "redis.failover".into(),
@@ -104,6 +106,7 @@ fn events(answers: &[Answer]) -> String {
         outcome: gauntlet_core::Outcome::Held,
         looks: None,
         detail: "everything is ready".into(),
+        told: None,
     };
     let fault = FaultEvidence { fault: "kill".into(), took_effect: shown(), healed: shown(), control };
     let observations =
@@ -115,6 +118,7 @@ fn events(answers: &[Answer]) -> String {
         seed: Seed(1),
         system: "shop".into(),
         overlay: "production".into(),
+        mutant: None,
         provider: "embedded".into(),
         versions: [].into(),
         scenarios: vec![SCENARIO.into()],
@@ -181,7 +185,7 @@ fn what_cannot_be_read_is_bad_input() {
     let says = missing(&run, &run.scenario().join("fault.jsonl.gz"));
     assert!(says.contains("cannot read the history") && says.contains("fault.jsonl.gz"), "{says}");
     let run = Run::new();
-    let says = missing(&run, &run.scenario().join("questions.jsonl"));
+    let says = missing(&run, &run.scenario().join("questions.jsonl.gz"));
     assert!(says.contains("nothing that could be judged again"), "{says}");
     let run = Run::new();
     std::fs::write(run.scenario().join("control.jsonl.gz"), "cut off").unwrap();

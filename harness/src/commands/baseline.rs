@@ -49,13 +49,20 @@ fn summary(reports: &Path, run: &Path) -> Result<(PathBuf, Summary), Trouble> {
     Ok((folder, summary))
 }
 
+/// Where a run is one of a mutant, that it is.
+fn broken_on_purpose(folder: &Path, summary: &Summary) -> Option<String> {
+    let header = summary.header.as_ref()?;
+    let mutant = header.deployed_mutant()?;
+    Some(format!("{} is a run of {} broken on purpose ({mutant})", folder.display(), header.overlay))
+}
+
 fn add(runs: &[PathBuf], file: &Path, reports: &Path) -> Result<ExitCode, Trouble> {
     let mut all = if file.exists() { measurements(file)? } else { vec![] };
     for run in runs {
         let (folder, summary) = summary(reports, run)?;
-        if summary.header.as_ref().is_some_and(|header| header.again.contains(" --mutant ")) {
-            let trouble = format!("{} ran a deployment broken on purpose, which is no baseline", folder.display());
-            return Err(Trouble::input(trouble));
+        if let Some(broken) = broken_on_purpose(&folder, &summary) {
+            let trouble = Trouble::input(format!("{broken}, which is no baseline"));
+            return Err(trouble.hint("add runs of the overlay itself, without --mutant"));
         }
         let new = summary.measurements(&["passed"]);
         if new.is_empty() {
@@ -95,6 +102,9 @@ fn check(runs: &[PathBuf], baseline: &Baseline, reports: &Path) -> Result<ExitCo
     let mut folders = Vec::new();
     for run in runs {
         let (folder, summary) = summary(reports, run)?;
+        if let Some(broken) = broken_on_purpose(&folder, &summary) {
+            say(format!("note: {broken}; its figures say nothing about the overlay itself"));
+        }
         measured.extend(summary.measurements(&["passed", "failed"]));
         folders.push(folder);
     }

@@ -27,7 +27,7 @@ pub fn check(arguments: &CheckArgs) -> Result<ExitCode, Trouble> {
     }
     if !saved {
         let trouble = format!("{} holds nothing that could be judged again", folder.path().display());
-        let hint = "scenarios with clients save what they ask of histories in scenarios/<name>/questions.jsonl";
+        let hint = "scenarios with clients save what they ask of histories in scenarios/<name>/questions.jsonl.gz";
         return Err(Trouble::input(trouble).hint(hint));
     }
     say(words::render(&all, arguments.all).trim_end());

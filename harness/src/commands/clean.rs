@@ -11,6 +11,7 @@ use gauntlet_cluster::{host, ownership};
 use gauntlet_core::{ExitCode, Trouble};
 use gauntlet_engine::clean::{self, Cleaned};
 use gauntlet_engine::folder::RunRecord;
+use gauntlet_engine::kept;
 use std::time::Duration;
 
 /// How long namespaces may take to go.
@@ -69,12 +70,15 @@ async fn existing(provider: &Kubeconfig, yes: bool) -> Result<Cleaned, Trouble> 
     let dead: Vec<String> = ownership::runs(&access).await?.into_iter().filter(|run| !alive.contains(run)).collect();
     if !dead.is_empty() {
         let context = &provider.context;
-        consent::ask(&format!("everything of these runs in context {context} will go: {}\n", dead.join(", ")), yes)?;
+        consent::ask(format!("everything of these runs in context {context} will go: {}\n", dead.join(", ")), yes)?;
     }
     let mut cleaned = clean::clean(&state_dir, provider).await;
     cleaned.elsewhere.clear();
     let (removed, troubles) = ownership::remove(&access, |run| dead.iter().any(|dead| dead == run), GONE_WITHIN).await;
     cleaned.done.extend(removed.into_iter().map(|what| format!("removed {what}")));
+    if troubles.is_empty() {
+        cleaned.troubles.extend(dead.iter().filter_map(|run| kept::forget_run(&state_dir, run).err()));
+    }
     cleaned.troubles.extend(troubles);
     Ok(cleaned)
 }

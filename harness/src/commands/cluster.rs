@@ -10,6 +10,8 @@ use gauntlet_core::{ExitCode, Trouble};
 use gauntlet_engine::folder::RunRecord;
 use gauntlet_engine::kept;
 use scenarios::systems;
+use std::collections::BTreeMap;
+use std::path::Path;
 
 /// # Errors
 /// The cluster could not be started, stopped or listed.
@@ -29,6 +31,10 @@ pub async fn cluster(command: ClusterCommand) -> Result<ExitCode, Trouble> {
                 kind.discard(&name).await?;
             } else if provider.ids()?.contains(&name) {
                 provider.discard(&name).await?;
+            } else if let Some(why) = kept::why(&provider.state_dir, &name) {
+                kept::forget(&provider.state_dir, &name);
+                say(format!("{name} is no cluster of this machine; forgotten: {why}"));
+                return Ok(ExitCode::Passed);
             } else {
                 return Err(Trouble::input(format!("no cluster is called `{name}`")).hint("see gauntlet cluster list"));
             }
@@ -37,14 +43,9 @@ pub async fn cluster(command: ClusterCommand) -> Result<ExitCode, Trouble> {
             Ok(ExitCode::Passed)
         }
         ClusterCommand::List => {
-            let clusters = provider.list()?;
-            let alive = RunRecord::alive(&provider.state_dir)?;
-            for cluster in &clusters {
-                say(format!("{:40} {:10} {}", cluster.id, cluster.state, why(&provider, &cluster.id, &alive)));
-            }
-            let of_kind = super::kind(&super::Details::default())?.ids()?;
-            of_kind.iter().for_each(|id| say(format!("{id:40} of kind")));
-            if clusters.is_empty() && of_kind.is_empty() {
+            let lines = list(&provider, super::kind(&super::Details::default())?.ids()?)?;
+            lines.iter().for_each(say);
+            if lines.is_empty() {
                 say("no clusters");
             }
             Ok(ExitCode::Passed)
@@ -52,10 +53,27 @@ pub async fn cluster(command: ClusterCommand) -> Result<ExitCode, Trouble> {
     }
 }
 
+/// A line for each cluster on this machine, and for what was kept on others.
+fn list(provider: &Embedded, of_kind: Vec<String>) -> Result<Vec<String>, Trouble> {
+    let alive = RunRecord::alive(&provider.state_dir)?;
+    let why = |id: &str| why(&provider.state_dir, id, &alive);
+    let mut lines = BTreeMap::new();
+    for cluster in provider.list()? {
+        lines.insert(cluster.id.clone(), format!("{:40} {:10} {}", cluster.id, cluster.state, why(&cluster.id)));
+    }
+    for id in of_kind {
+        lines.insert(id.clone(), format!("{id:40} {:10} {}", "of kind", why(&id)));
+    }
+    for (id, why) in kept::all(&provider.state_dir)? {
+        lines.entry(id.clone()).or_insert_with(|| format!("{id:40} {:10} {why}", "elsewhere"));
+    }
+    Ok(lines.into_values().collect())
+}
+
 /// Why a cluster is there. `alive` are the runs that are under way.
-fn why(provider: &Embedded, cluster: &str, alive: &[String]) -> String {
+fn why(state_dir: &Path, cluster: &str, alive: &[String]) -> String {
     let user = alive.iter().find(|run| cluster.starts_with(&format!("{run}-")));
-    match (kept::why(&provider.state_dir, cluster), user) {
+    match (kept::why(state_dir, cluster), user) {
         (Some(why), _) => why,
         (None, Some(run)) => format!("used by run {run}, which is under way"),
         (None, None) => "nobody uses it: `gauntlet clean` removes what dead runs left".to_owned(),
@@ -69,4 +87,23 @@ async fn up(provider: &Embedded, wanted: Wanted) -> Result<ExitCode, Trouble> {
     say(format!("  export KUBECONFIG={}", cluster.access().kubeconfig.display()));
     say(format!("  gauntlet cluster down {}", cluster.id()));
     Ok(ExitCode::Passed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clusters_of_every_sort_are_listed_with_the_reason_why_they_are_there() {
+        let state = tempfile::tempdir().unwrap();
+        let provider = Embedded { state_dir: state.path().to_owned() };
+        for (id, why) in [("r1-1-1", "kept: drain.quorum failed"), ("r2-1-1", "kept on staging")] {
+            kept::note(state.path(), id, why).unwrap();
+        }
+        let lines = list(&provider, vec!["r1-1-1".to_owned(), "r3-1-1".to_owned()]).unwrap();
+        let told: Vec<String> = lines.iter().map(|l| l.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+        assert_eq!(told[0], "r1-1-1 of kind kept: drain.quorum failed");
+        assert_eq!(told[1], "r2-1-1 elsewhere kept on staging");
+        assert!(told[2].starts_with("r3-1-1 of kind nobody uses it"), "{told:?}");
+    }
 }

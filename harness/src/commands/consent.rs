@@ -4,43 +4,75 @@ use gauntlet_cluster::access::RUN_LABEL;
 use gauntlet_cluster::provider::kubeconfig::Kubeconfig;
 use gauntlet_core::Trouble;
 use serde_json::Value;
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::io::{BufRead, IsTerminal};
 
-/// What a run will do to a cluster, for a person to read.
-pub fn plan(cluster: &Kubeconfig, namespaces: &[String], objects: &[Value], kinds: &[String], keep: bool) -> String {
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for object in objects {
-        *counts.entry(object["kind"].as_str().unwrap_or("?")).or_default() += 1;
+/// What a run will do to a cluster.
+pub struct Plan<'a> {
+    pub cluster: &'a Kubeconfig,
+    pub namespaces: BTreeSet<String>,
+    pub objects: &'a [Value],
+    /// Files of kinds that are made first.
+    pub kinds: Vec<String>,
+    /// Namespaces of others in which pods of ours will stand for a while.
+    pub beside: BTreeSet<String>,
+    /// Scenarios by name, and what each does.
+    pub scenarios: Vec<(String, &'static str)>,
+    pub keep: bool,
+}
+
+impl fmt::Display for Plan<'_> {
+    /// For a person to read.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        for object in self.objects {
+            *counts.entry(object["kind"].as_str().unwrap_or("?")).or_default() += 1;
+        }
+        let counts: Vec<String> = counts.into_iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+        let namespaces: Vec<&str> = self.namespaces.iter().map(String::as_str).collect();
+        writeln!(f, "on the cluster of context {} this run will", self.cluster.context)?;
+        writeln!(f, "  create   namespaces {}, and one for each group of clients", namespaces.join(", "))?;
+        writeln!(f, "           {} objects: {}", self.objects.len(), counts.join(", "))?;
+        let loose = self.loose();
+        if !loose.is_empty() {
+            writeln!(f, "           in no namespace: {}", loose.join(", "))?;
+        }
+        if !self.beside.is_empty() {
+            let beside: Vec<&str> = self.beside.iter().map(String::as_str).collect();
+            let pods = "pods that take no traffic, while the network is tried, also where others are";
+            writeln!(f, "           {pods}: {}", beside.join(", "))?;
+        }
+        let nodes = if self.cluster.node_faults {
+            "cordon and drain nodes in turn, with the pods that others have on them; a privileged agent of ours on \
+             every node kills containers and cuts the traffic of our pods, and undoes it when it hears nothing of us \
+             for 30 s"
+        } else {
+            "no node (--allow-node-faults allows it)"
+        };
+        writeln!(f, "  disturb  {nodes}")?;
+        writeln!(f, "  try      of what it has created, as far as the cluster has what that needs:")?;
+        for (name, summary) in &self.scenarios {
+            writeln!(f, "           {name}: {summary}")?;
+        }
+        let end = if self.keep { "nothing: --keep leaves everything" } else { "everything that it has created" };
+        writeln!(f, "  remove   {end}; all of it carries the label {RUN_LABEL}")
     }
-    let counts: Vec<String> = counts.into_iter().map(|(kind, count)| format!("{count} {kind}")).collect();
-    let is_loose = |object: &&Value| object["metadata"]["namespace"].is_null() && object["kind"] != "Namespace";
-    let loose = objects.iter().filter(is_loose);
-    let loose: Vec<String> = loose.map(gauntlet_cluster::apply::name_of).chain(kinds.iter().cloned()).collect();
-    let mut text = format!("on the cluster of context {} this run will\n", cluster.context);
-    let _ = writeln!(text, "  create   namespaces {}, and one for each group of clients", namespaces.join(", "));
-    let _ = writeln!(text, "           {} objects: {}", objects.len(), counts.join(", "));
-    if !loose.is_empty() {
-        let _ = writeln!(text, "           in no namespace: {}", loose.join(", "));
+}
+
+impl Plan<'_> {
+    fn loose(&self) -> Vec<String> {
+        let is_loose = |object: &&Value| object["metadata"]["namespace"].is_null() && object["kind"] != "Namespace";
+        let loose = self.objects.iter().filter(is_loose).map(gauntlet_cluster::apply::name_of);
+        loose.chain(self.kinds.iter().cloned()).collect()
     }
-    let nodes = if cluster.node_faults {
-        "cordon and drain nodes in turn, with the pods that others have on them; a privileged agent of ours on every \
-         node kills containers and cuts the traffic of our pods, and undoes it when it hears nothing of us for 30 s"
-    } else {
-        "no node (--allow-node-faults allows it)"
-    };
-    let _ = writeln!(text, "  disturb  {nodes}");
-    let end = if keep { "nothing: --keep leaves everything" } else { "everything that it has created" };
-    let _ = writeln!(text, "  remove   {end}; all of it carries the label {RUN_LABEL}");
-    text
 }
 
 /// Asks on a terminal whether to go on; elsewhere `yes` must have been said beforehand.
 ///
 /// # Errors
 /// Nobody has agreed.
-pub fn ask(plan: &str, yes: bool) -> Result<(), Trouble> {
+pub fn ask(plan: impl fmt::Display, yes: bool) -> Result<(), Trouble> {
     eprint!("{plan}");
     if yes {
         return Ok(());
@@ -66,21 +98,40 @@ mod tests {
         Kubeconfig { file: "f".into(), context: "staging".into(), node_faults, agent_image: "a".into() }
     }
 
+    fn plan<'a>(cluster: &'a Kubeconfig, objects: &'a [Value]) -> Plan<'a> {
+        Plan {
+            cluster,
+            namespaces: ["shop".to_owned()].into(),
+            objects,
+            kinds: vec!["CustomResourceDefinition x".to_owned()],
+            beside: ["monitoring".to_owned()].into(),
+            scenarios: vec![("backup.redis".to_owned(), "every shard is backed up, lost, and restored")],
+            keep: false,
+        }
+    }
+
     #[test]
-    fn the_plan_names_what_stands_outside_of_the_namespaces() {
+    fn the_plan_names_what_stands_outside_of_the_namespaces_and_what_is_tried() {
         let objects = [
             json!({"kind": "Deployment", "metadata": {"name": "web", "namespace": "shop"}}),
             json!({"kind": "ClusterRole", "metadata": {"name": "shop-reader"}}),
         ];
-        let text = plan(&cluster(false), &["shop".into()], &objects, &["CustomResourceDefinition x".into()], false);
-        assert!(text.contains("in no namespace: ClusterRole shop-reader, CustomResourceDefinition x"), "{text}");
-        assert!(text.contains("2 objects: 1 ClusterRole, 1 Deployment"), "{text}");
-        assert!(text.contains("no node (--allow-node-faults"), "{text}");
+        let text = plan(&cluster(false), &objects).to_string();
+        for said in [
+            "in no namespace: ClusterRole shop-reader, CustomResourceDefinition x",
+            "2 objects: 1 ClusterRole, 1 Deployment",
+            "no node (--allow-node-faults",
+            "also where others are: monitoring",
+            "backup.redis: every shard is backed up, lost, and restored",
+        ] {
+            assert!(text.contains(said), "{said:?} is not in\n{text}");
+        }
     }
 
     #[test]
     fn draining_is_said_plainly() {
-        let text = plan(&cluster(true), &[], &[], &[], true);
+        let cluster = cluster(true);
+        let text = Plan { keep: true, ..plan(&cluster, &[]) }.to_string();
         assert!(text.contains("drain nodes in turn, with the pods that others have"), "{text}");
         assert!(text.contains("--keep leaves everything"), "{text}");
     }

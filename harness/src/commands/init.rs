@@ -22,8 +22,12 @@ pub async fn init(arguments: &InitArgs) -> Result<ExitCode, Trouble> {
     let read = source::read(&arguments.manifests, &into).await?;
     if proposal::workloads(&read.manifests) == 0 {
         let (count, from) = (read.manifests.len(), arguments.manifests.display());
-        return Err(Trouble::input(format!("{from} has {count} objects and no workload among them"))
-            .hint("Deployments, StatefulSets, DaemonSets, Jobs and CronJobs are what a contract is about"));
+        let trouble = Trouble::input(format!("{from} has {count} objects and no workload among them"))
+            .hint("Deployments, StatefulSets, DaemonSets, Jobs and CronJobs are what a contract is about");
+        return Err(match read.manifests.iter().filter(|manifest| manifest.name().is_empty()).count() {
+            0 => trouble,
+            nameless => trouble.hint(format!("{nameless} of them have no `metadata.name` and are left out")),
+        });
     }
     let name = arguments.name.clone().unwrap_or_else(|| system_name(&read.manifests, &read.overlay));
     let source = Source { name: &name, overlay: &read.overlay, path: &read.path, definitions: DEFINITIONS };

@@ -1,5 +1,6 @@
 //! One module per subcommand.
 
+mod again;
 mod baseline;
 mod check;
 mod clean;
@@ -18,9 +19,9 @@ use crate::cli::{Cli, ClusterArgs, Command, KindArgs};
 use gauntlet_cluster::Provider;
 use gauntlet_cluster::images::AGENT_IMAGE;
 use gauntlet_cluster::provider::embedded::Embedded;
-use gauntlet_cluster::provider::kind::Kind;
 use gauntlet_cluster::provider::kind::load::Agent;
 use gauntlet_cluster::provider::kind::topology::Topology;
+use gauntlet_cluster::provider::kind::{Kind, base};
 use gauntlet_cluster::provider::kubeconfig::{self, Kubeconfig};
 use gauntlet_core::contract::Deployment;
 use gauntlet_core::{Contract, ExitCode, Trouble, suggest};
@@ -106,9 +107,6 @@ fn source(arguments: &ClusterArgs, details: &Details<'_>) -> Result<Source, Trou
     }
 }
 
-/// Any image of a distribution with a C library that is new enough does.
-const AGENT_BASE: &str = "debian:12-slim";
-
 fn kind(details: &Details<'_>) -> Result<Kind, Trouble> {
     let none = KindArgs::default();
     let arguments = details.kind.unwrap_or(&none);
@@ -117,11 +115,15 @@ fn kind(details: &Details<'_>) -> Result<Kind, Trouble> {
         // A name of its own, so that runs at once do not remove each other's; and no `latest`, which nodes would pull.
         None => Agent::Built {
             name: format!("gauntlet/agent:{}", uuid::Uuid::new_v4().simple()),
-            base: arguments.agent_base.clone().unwrap_or_else(|| AGENT_BASE.to_owned()),
+            base: arguments.agent_base.clone().unwrap_or_else(base::of_this_machine),
         },
     };
     let topology = Topology::choose(arguments.kind_config.as_deref(), arguments.kubernetes.as_deref())?;
-    Ok(Kind::new(gauntlet_embedded::default_state_dir(), topology, agent, arguments.image_archive.clone()))
+    let mut kind = Kind::new(gauntlet_embedded::default_state_dir(), topology, agent, arguments.image_archive.clone());
+    if let Some(within) = arguments.ready_within {
+        kind.ready_within = within.0;
+    }
+    Ok(kind)
 }
 
 /// The overlay of that name, or the default one.

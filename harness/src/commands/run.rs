@@ -1,12 +1,14 @@
 //! `gauntlet run`: checks everything that can be checked before anything is started, then leaves the rest to the engine.
 
+use super::again::again;
 use super::{Source, baseline, consent};
 use crate::cli::{Evidence, Kept, RunArgs};
 use crate::console::say;
 use crate::{console, interrupt};
 use gauntlet_cluster::Provider;
 use gauntlet_cluster::evidence::Bounds;
-use gauntlet_cluster::host;
+use gauntlet_cluster::provider::kubeconfig::Kubeconfig;
+use gauntlet_cluster::{host, ownership};
 use gauntlet_core::event::Consumer;
 use gauntlet_core::{ExitCode, RunId, Seed, Selection, Trouble};
 use gauntlet_engine::evidence;
@@ -20,7 +22,6 @@ use gauntlet_report::terminal::{Style, Terminal};
 use gauntlet_report::{junit, markdown, page};
 use scenarios::{registry, systems};
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -53,8 +54,7 @@ pub async fn run(arguments: RunArgs, verbose: bool) -> Result<ExitCode, Trouble>
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     // Sixteen bits tell apart runs of one second.
     let id = RunId::new(i64::try_from(seconds).unwrap_or(0), entropy.0 as u16);
-    // Short enough to type again.
-    let seed = Seed(arguments.seed.unwrap_or(entropy.1 % 1_000_000));
+    let seed = arguments.seed.map_or(Seed::short(entropy.1), Seed);
     let folder = Folder::create(&arguments.report, &id)?;
     let streams = arguments.events.is_some();
     let style = Style { live: console::is_watched(), colour: console::wants_colour(), verbose };
@@ -68,9 +68,11 @@ pub async fn run(arguments: RunArgs, verbose: bool) -> Result<ExitCode, Trouble>
     if streams {
         consumers.push(Box::new(Stream::new(std::io::stdout())));
     }
+    let redactor = gauntlet_engine::redactor(&system.contract);
+    console::redact_with(redactor.clone());
     let options = Options {
         run: id,
-        again: again(&arguments, &system, seed),
+        again: again(&arguments, &system.overlay),
         baseline,
         expected: arguments.expect_digest.clone().unwrap_or_default(),
         versions,
@@ -87,6 +89,7 @@ pub async fn run(arguments: RunArgs, verbose: bool) -> Result<ExitCode, Trouble>
             bounds: Bounds::of_bytes(arguments.evidence_limit << 20),
         },
         folder,
+        redactor,
         state_dir: gauntlet_embedded::default_state_dir(),
     };
     engine_run(options, consumers, interrupted).await
@@ -116,7 +119,7 @@ fn keep(arguments: &RunArgs) -> Keep {
     }
 }
 
-fn planned(arguments: &RunArgs) -> Result<Vec<Planned>, Trouble> {
+pub fn planned(arguments: &RunArgs) -> Result<Vec<Planned>, Trouble> {
     let selection =
         Selection { filters: arguments.filters.clone(), exact: arguments.exact, skip: arguments.skip.clone() };
     let rounds = arguments.repeat.unwrap_or(if arguments.until_fail { MOST_ROUNDS } else { 1 });
@@ -153,16 +156,38 @@ async fn prepare(arguments: &RunArgs, system: &System, source: &Source) -> Resul
             }
             cluster.access().await?;
             let objects = system.render().await?.objects;
-            let prerequisites = &system.contract.prerequisites;
-            let namespaces: Vec<String> = prerequisites.namespaces.iter().map(|name| name.value.clone()).collect();
-            let kinds: Vec<String> =
-                prerequisites.crds.iter().map(|file| format!("the kinds of {}", file.path.value)).collect();
-            consent::ask(
-                &consent::plan(cluster, &namespaces, &objects, &kinds, arguments.keep.is_some()),
-                arguments.cluster.yes,
-            )
+            consent::ask(disturbances(arguments, system, cluster, &objects)?, arguments.cluster.yes)
         }
     }
+}
+
+/// What a run will do to a cluster that has other users.
+fn disturbances<'a>(
+    arguments: &RunArgs,
+    system: &System,
+    cluster: &'a Kubeconfig,
+    objects: &'a [serde_json::Value],
+) -> Result<consent::Plan<'a>, Trouble> {
+    let prerequisites = &system.contract.prerequisites;
+    let deployment = system.deployment();
+    let applies = |planned: &Planned| deployment.is_none_or(|deployment| planned.scenario.applies(deployment).is_ok());
+    let planned: Vec<Planned> = planned(arguments)?.into_iter().filter(|p| p.round == 1 && applies(p)).collect();
+    let tries = |name: &str| planned.iter().any(|planned| planned.scenario.info().name == name);
+    let peers = system.contract.network.iter().flat_map(|network| &network.peers);
+    let mut namespaces = ownership::namespaces(objects);
+    namespaces.extend(prerequisites.namespaces.iter().map(|name| name.value.clone()));
+    Ok(consent::Plan {
+        cluster,
+        namespaces,
+        objects,
+        kinds: prerequisites.crds.iter().map(|file| format!("the kinds of {}", file.path.value)).collect(),
+        beside: peers.filter(|_| tries("network.matrix")).map(|peer| peer.namespace.clone()).collect(),
+        scenarios: planned
+            .iter()
+            .map(|planned| (planned.scenario.info().name.to_owned(), planned.scenario.info().summary))
+            .collect(),
+        keep: arguments.keep.is_some(),
+    })
 }
 
 /// What decides how the run goes, besides the system.
@@ -171,34 +196,9 @@ async fn versions(system: &System, source: &Source) -> Result<BTreeMap<String, S
     match source {
         Source::Embedded(_) => Ok(host::programs::versions(&system.contract).await),
         Source::Kind(kind) => Ok(kind.versions().await?.into_iter().chain([of_gauntlet]).collect()),
-        Source::Kubeconfig(_) => Ok(BTreeMap::from([of_gauntlet])),
-    }
-}
-
-/// The command that repeats this run, without the names of scenarios.
-fn again(arguments: &RunArgs, system: &System, seed: Seed) -> String {
-    let mut command = format!(
-        "gauntlet run --system {} --overlay {} --cluster {} --nodes {} --seed {seed}",
-        arguments.system.system, system.overlay, arguments.cluster.cluster, arguments.nodes
-    );
-    let kind = &arguments.kind;
-    let options = [
-        ("--context", arguments.cluster.context.clone()),
-        ("--kubeconfig", arguments.cluster.kubeconfig.as_ref().map(|file| file.display().to_string())),
-        ("--agent-image", arguments.agent_image.clone()),
-        ("--agent-base", kind.agent_base.clone()),
-        ("--kind-config", kind.kind_config.clone()),
-        ("--kubernetes", kind.kubernetes.clone()),
-        ("--mutant", arguments.mutant.clone()),
-    ];
-    let archives = kind.image_archive.iter().map(|file| ("--image-archive", Some(file.display().to_string())));
-    for (option, value) in options.into_iter().chain(archives) {
-        if let Some(value) = value {
-            let _ = write!(command, " {option} {value}");
+        Source::Kubeconfig(cluster) => {
+            let kubernetes = ("kubernetes".to_owned(), cluster.access().await?.version().await?);
+            Ok(BTreeMap::from([of_gauntlet, kubernetes]))
         }
     }
-    if arguments.allow_node_faults {
-        command.push_str(" --allow-node-faults");
-    }
-    command
 }

@@ -45,6 +45,19 @@ impl Elsewhere {
         ended.stdout
     }
 
+    /// Adds a node that is ready, or so it says.
+    pub fn join(&self, name: &str) {
+        let ready = r#"{"type": "Ready", "status": "True", "reason": "KubeletReady"}"#;
+        let node = format!(
+            r#"{{"apiVersion": "v1", "kind": "Node", "metadata": {{"name": "{name}"}}, "status": {{"conditions": [{ready}]}}}}"#
+        );
+        let file = self.place.path(name);
+        std::fs::write(&file, node).unwrap();
+        let file = file.display().to_string();
+        self.kubectl(&["create", "--filename", &file]);
+        self.kubectl(&["replace", "--raw", &format!("/api/v1/nodes/{name}/status"), "--filename", &file]);
+    }
+
     /// Names of what exists of a kind.
     pub fn names(&self, kind: &str) -> Vec<String> {
         self.kubectl(&["get", kind, "-A", "-o", "name"]).lines().map(str::to_owned).collect()

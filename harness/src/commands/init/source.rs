@@ -21,6 +21,11 @@ pub struct Read {
 /// The files that make a folder a kustomization.
 const KUSTOMIZATIONS: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
 
+/// The files that make a folder a chart of Helm.
+const CHARTS: [&str; 1] = ["Chart.yaml"];
+
+const RENDER: &str = "templates of Helm are rendered first: helm template NAME CHART > all.yaml, and name that file";
+
 /// Where kustomize tells of an object's file.
 const ORIGIN: &str = "config.kubernetes.io/origin";
 
@@ -54,11 +59,24 @@ pub async fn read(from: &Path, into: &Path) -> Result<Read, Trouble> {
     read(manifests, path, vec![(beside.join(KUSTOMIZATIONS[0]), text)])
 }
 
+/// Every manifest of a folder and of those in it, in the order of their paths.
 fn manifests_in(folder: &Path) -> Result<Vec<PathBuf>, Trouble> {
-    let entries = std::fs::read_dir(folder).or_trouble(|| format!("cannot read {}", folder.display()))?;
+    let found = files_in(folder)?;
+    let named = |names: &[&str]| {
+        let is_named = |path: &&PathBuf| path.file_name().is_some_and(|name| names.iter().any(|known| name == *known));
+        found.iter().find(is_named)
+    };
+    if let Some(chart) = named(&CHARTS) {
+        return Err(
+            Trouble::input(format!("{} belongs to a Helm chart, not to manifests", chart.display())).hint(RENDER)
+        );
+    }
+    if let Some(overlay) = named(&KUSTOMIZATIONS).and_then(|file| file.parent()) {
+        return Err(Trouble::input(format!("{} has overlays below it and is none", folder.display()))
+            .hint(format!("name one of them: {} is the first", overlay.display())));
+    }
     let is_yaml = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
-    let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(is_yaml).collect();
-    files.sort();
+    let files: Vec<PathBuf> = found.into_iter().filter(is_yaml).collect();
     match files.is_empty() {
         true => Err(Trouble::input(format!("{} has no kustomization.yaml and no manifests", folder.display()))
             .hint("name the folder of an overlay, or render it into a file and name that")),
@@ -66,10 +84,36 @@ fn manifests_in(folder: &Path) -> Result<Vec<PathBuf>, Trouble> {
     }
 }
 
+/// Files of a folder and of those below it, without hidden ones. Links to folders are not followed, as they may lead back.
+fn files_in(folder: &Path) -> Result<Vec<PathBuf>, Trouble> {
+    let doing = || format!("cannot read {}", folder.display());
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).or_trouble(doing)? {
+        let entry = entry.or_trouble(doing)?;
+        if entry.file_name().to_string_lossy().starts_with('.') {
+            continue;
+        }
+        match entry.file_type().or_trouble(doing)?.is_dir() {
+            true => files.extend(files_in(&entry.path())?),
+            false => files.extend(Some(entry.path()).filter(|path| path.is_file())),
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
 async fn file(path: &Path, into: &Path) -> Result<Vec<Manifest>, Trouble> {
     let shown = relative(path, into);
-    let objects = render::render(path, None).await?.objects;
-    Ok(objects.into_iter().map(|object| Manifest { object, file: shown.clone() }).collect())
+    let objects = render::render(path, None).await.map_err(|trouble| match is_template(path) {
+        true => trouble.hint(RENDER),
+        false => trouble,
+    })?;
+    Ok(objects.objects.into_iter().map(|object| Manifest { object, file: shown.clone() }).collect())
+}
+
+/// Whether a file that cannot be read may be what Helm makes manifests from.
+fn is_template(path: &Path) -> bool {
+    std::fs::read_to_string(path).is_ok_and(|text| text.contains("{{"))
 }
 
 /// Renders a kustomization, asking for the file that each object comes from.
@@ -153,6 +197,45 @@ mod tests {
             ("/a", "/a", "."),
         ] {
             assert_eq!(relative(Path::new(path), Path::new(from)), expected);
+        }
+    }
+
+    #[test]
+    fn manifests_are_found_in_nested_folders_in_a_stable_order() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["z.yml", "chart/templates/b.yaml", "chart/templates/a.yaml", ".git/c.yaml", "chart/notes.txt"] {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "").unwrap();
+        }
+        std::os::unix::fs::symlink(folder.path(), folder.path().join("chart/back")).unwrap();
+        let found: Vec<String> =
+            manifests_in(folder.path()).unwrap().iter().map(|path| relative(path, folder.path())).collect();
+        assert_eq!(found, ["chart/templates/a.yaml", "chart/templates/b.yaml", "z.yml"]);
+    }
+
+    #[test]
+    fn a_tree_of_overlays_or_a_chart_is_no_folder_of_manifests() {
+        for (name, hint) in
+            [("live/kustomization.yaml", "name one of them: "), ("Chart.yaml", "helm template NAME CHART")]
+        {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "").unwrap();
+            let trouble = manifests_in(folder.path()).unwrap_err();
+            assert!(trouble.hints[0].contains(hint), "{trouble}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_template_is_to_be_rendered_first() {
+        let folder = tempfile::tempdir().unwrap();
+        for (text, hints) in [("metadata:\n  name: {{ .Release.Name }}\n", 1), ("metadata: [\n", 0)] {
+            let path = folder.path().join("a.yaml");
+            std::fs::write(&path, text).unwrap();
+            let trouble = file(&path, folder.path()).await.map(|_| ()).unwrap_err();
+            assert_eq!(trouble.hints.iter().filter(|hint| hint.contains("helm template")).count(), hints, "{trouble}");
         }
     }
 
