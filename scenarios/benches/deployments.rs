@@ -82,7 +82,7 @@ async fn bench(name: &str) -> Result<()> {
     };
     let images = system.contract.images.clone();
     let wanted = Wanted { images, ..Wanted::bare(CLUSTER, WORKERS) };
-    let deployed = order.deploy(wanted).await?;
+    let deployed = order.deploy(wanted).await.map_err(|failed| failed.trouble)?;
     drop((emitter, collector));
     bus.close();
     println!("{:<44} {:>12} {:>12} {:>7}", "figure", "measured", "against", "ratio");

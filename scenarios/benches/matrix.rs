@@ -54,17 +54,7 @@ fn main() -> ExitCode {
 async fn bench() -> Result<()> {
     let directory = tempfile::tempdir()?;
     let provider = Embedded { state_dir: directory.path().to_owned() };
-    let wanted = Wanted {
-        id: NAMESPACE.to_owned(),
-        run: NAMESPACE.to_owned(),
-        namespaces: vec![],
-        objects: vec![],
-        workers: 3,
-        images: vec![],
-        detached: false,
-        port: 0,
-    };
-    let cluster = provider.launch(wanted).await?;
+    let cluster = provider.launch(Wanted::bare(NAMESPACE, 3)).await?;
     let measured = measure(cluster.as_ref()).await;
     cluster.shutdown().await?;
     measured

@@ -13,18 +13,40 @@ pub struct Found {
     pub folder: PathBuf,
 }
 
-/// Names another folder of systems than the one that this program was built from.
+/// Names a folder of systems in place of the one that belongs to this program.
 pub const FOLDER_VARIABLE: &str = "GAUNTLET_SYSTEMS";
 
-/// The folder of the bundled systems.
-pub fn folder() -> PathBuf {
-    std::env::var_os(FOLDER_VARIABLE)
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("systems"), PathBuf::from)
+/// Where bundled systems may lie, the likeliest first.
+fn places() -> Vec<PathBuf> {
+    match std::env::var_os(FOLDER_VARIABLE) {
+        Some(folder) => vec![folder.into()],
+        None => places_of(&std::env::current_exe().unwrap_or_default()),
+    }
+}
+
+/// Beside the program as a release unpacks it, where packages put what programs share, and where it was built.
+fn places_of(program: &Path) -> Vec<PathBuf> {
+    let mut places = Vec::new();
+    if let Some(folder) = program.parent() {
+        places.push(folder.join("systems"));
+        places.extend(folder.parent().map(|prefix| prefix.join("share/gauntlet/systems")));
+    }
+    places.push(Path::new(env!("CARGO_MANIFEST_DIR")).join("systems"));
+    places
+}
+
+/// The folder of the bundled systems: the first of these places that has one.
+fn folder_of(places: &[PathBuf]) -> Option<&PathBuf> {
+    places.iter().find(|place| !names_in(place).is_empty())
 }
 
 /// Names of the bundled systems.
 pub fn names() -> Vec<String> {
-    let entries = std::fs::read_dir(folder()).into_iter().flatten().flatten();
+    folder_of(&places()).map(|folder| names_in(folder)).unwrap_or_default()
+}
+
+fn names_in(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let mut names: Vec<String> = entries
         .filter(|entry| entry.path().join(CONTRACT).is_file())
         .filter_map(|entry| entry.file_name().into_string().ok())
@@ -38,13 +60,12 @@ pub fn names() -> Vec<String> {
 /// # Errors
 /// There is no such system, or its contract is wrong: every mistake with its position.
 pub fn load(system: &str) -> Result<Found, Trouble> {
-    let bundled = folder().join(system);
-    let own = PathBuf::from(system);
+    let places = places();
     let is_name = !system.contains('/') && !system.is_empty();
-    let folder = match () {
-        () if is_name && bundled.join(CONTRACT).is_file() => bundled,
-        () if own.join(CONTRACT).is_file() => own,
-        () => return Err(unknown(system)),
+    let bundled = folder_of(&places).filter(|_| is_name).map(|folder| folder.join(system));
+    let mut folders = bundled.into_iter().chain([PathBuf::from(system)]);
+    let Some(folder) = folders.find(|folder| folder.join(CONTRACT).is_file()) else {
+        return Err(unknown(system, &places));
     };
     let file = folder.join(CONTRACT);
     let text = std::fs::read_to_string(&file)
@@ -54,10 +75,16 @@ pub fn load(system: &str) -> Result<Found, Trouble> {
     Ok(Found { contract, folder })
 }
 
-fn unknown(system: &str) -> Trouble {
-    let names = names();
+fn unknown(system: &str, places: &[PathBuf]) -> Trouble {
     let trouble =
         Trouble::input(format!("no system is called `{system}`, and no folder of that name has a {CONTRACT}"));
+    let Some(folder) = folder_of(places) else {
+        let places: Vec<String> = places.iter().map(|place| place.display().to_string()).collect();
+        return trouble
+            .hint(format!("there are no bundled systems: looked in {}", places.join(", ")))
+            .hint(format!("{FOLDER_VARIABLE} names their folder; a release has it beside the program"));
+    };
+    let names = names_in(folder);
     suggest::sentence(system, names.iter().map(String::as_str)).into_iter().fold(trouble, Trouble::hint)
 }
 
@@ -101,6 +128,28 @@ mod tests {
             let found = load(&name).unwrap_or_else(|trouble| panic!("{trouble}"));
             assert_eq!(found.contract.name.value, name, "a system's folder has its name");
         }
+    }
+
+    #[test]
+    fn what_lies_beside_the_program_comes_before_what_it_was_built_from() {
+        let root = tempfile::tempdir().unwrap();
+        let places = places_of(&root.path().join("bin/gauntlet"));
+        let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("systems");
+        assert_eq!(folder_of(&places), Some(&built));
+        for nearer in ["share/gauntlet/systems", "bin/systems"] {
+            let folder = root.path().join(nearer);
+            // A folder of that name that has no system is none of ours.
+            std::fs::create_dir_all(folder.join("shop")).unwrap();
+            assert_ne!(folder_of(&places), Some(&folder));
+            std::fs::write(folder.join("shop").join(CONTRACT), "").unwrap();
+            assert_eq!(folder_of(&places), Some(&folder));
+        }
+    }
+
+    #[test]
+    fn where_there_are_no_systems_the_places_are_named() {
+        let trouble = unknown("cordum", &["/no/systems".into(), "/none/either".into()]);
+        assert_eq!(trouble.hints[0], "there are no bundled systems: looked in /no/systems, /none/either");
     }
 
     #[test]

@@ -16,7 +16,7 @@ use gauntlet_engine::folder::Folder;
 use gauntlet_engine::kept::Keep;
 use gauntlet_engine::plan::Planned;
 use gauntlet_engine::setup::System;
-use gauntlet_engine::{Options, Scenario, run};
+use gauntlet_engine::{Again, Options, Scenario, run};
 use libtest_mimic::{Arguments, Failed, Trial};
 use scenarios::{registry, systems};
 use std::collections::BTreeMap;
@@ -142,6 +142,7 @@ fn verdict_of(
     let folder = Folder::create(&reports, &id)?;
     eprintln!("report of {}: {}", scenario.info().name, folder.path().display());
     let again = again(system, &overlay, mutant.as_deref());
+    let redactor = gauntlet_engine::redactor(&found.contract);
     let heard = Arc::new(Mutex::new(None));
     let options = Options {
         run: id,
@@ -154,6 +155,7 @@ fn verdict_of(
         keep: Keep::Never,
         until_fail: false,
         folder,
+        redactor,
         state_dir: gauntlet_embedded::default_state_dir(),
         versions: BTreeMap::new(),
         evidence: Evidence::default(),
@@ -168,10 +170,11 @@ fn verdict_of(
 }
 
 /// What repeats it from the command line.
-fn again(system: &str, overlay: &str, mutant: Option<&Path>) -> String {
+fn again(system: &str, overlay: &str, mutant: Option<&Path>) -> Again {
     let last = |path: &Path| path.file_name().map_or(String::new(), |name| name.to_string_lossy().into_owned());
     let mutant = mutant.map(|path| format!(" --mutant {}/{}", path.parent().map_or(String::new(), last), last(path)));
-    format!("gauntlet run --system {system} --overlay {overlay} --seed 1{}", mutant.unwrap_or_default())
+    let command = format!("gauntlet run --system {system} --overlay {overlay}{}", mutant.unwrap_or_default());
+    Again { command, selection: String::new() }
 }
 
 /// Unique among runs of this process and of others.

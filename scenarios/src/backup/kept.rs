@@ -2,13 +2,13 @@
 
 use async_trait::async_trait;
 use gauntlet_core::Trouble;
-use gauntlet_core::kept::Differences;
+use gauntlet_core::kept::Compared;
 
 /// A store that known data is put into, read from and deleted in.
 #[async_trait]
 pub trait Kept: Send + Sync {
     /// Everything that was read, as digests.
-    type Dump: Send + Sync;
+    type Dump: Clone + Send + Sync;
 
     /// Puts the data of a round into every part of the store. What it took, in words.
     async fn fill(&self, round: u32) -> Result<String, Trouble>;
@@ -23,8 +23,8 @@ pub trait Kept: Send + Sync {
     /// Whether nothing of it is there.
     fn is_empty(&self, dump: &Self::Dump) -> bool;
 
-    /// What of `before` is not in `now` as it was.
-    fn differences(&self, before: &Self::Dump, now: &Self::Dump) -> Differences;
+    /// Both, to be compared and kept.
+    fn compared(&self, before: Self::Dump, now: Self::Dump) -> Compared;
 
     /// Deletes everything through the store itself.
     async fn wipe(&self) -> Result<(), Trouble>;

@@ -6,7 +6,7 @@ use super::tool::Tool;
 use async_trait::async_trait;
 use gauntlet_core::Trouble;
 use gauntlet_core::contract::store::StoreKind;
-use gauntlet_core::kept::Differences;
+use gauntlet_core::kept::Compared;
 use gauntlet_core::kept::nats::NatsDump;
 use std::time::Duration;
 
@@ -53,16 +53,15 @@ impl Kept for NatsKept<'_> {
     }
 
     fn told(&self, dump: &NatsDump) -> String {
-        let streams = dump.streams.len();
-        format!("{} messages and {} consumers in {streams} streams", dump.messages(), dump.consumers())
+        dump.told()
     }
 
     fn is_empty(&self, dump: &NatsDump) -> bool {
         dump.ours() == 0 && dump.consumers() == 0
     }
 
-    fn differences(&self, before: &NatsDump, now: &NatsDump) -> Differences {
-        before.against(now)
+    fn compared(&self, before: NatsDump, now: NatsDump) -> Compared {
+        Compared::Nats { before, now }
     }
 
     async fn wipe(&self) -> Result<(), Trouble> {

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use gauntlet_core::Trouble;
 use gauntlet_core::contract::store::StoreKind;
 use gauntlet_core::history::SLOTS;
-use gauntlet_core::kept::Differences;
+use gauntlet_core::kept::Compared;
 use gauntlet_core::kept::redis::RedisDump;
 use gauntlet_core::trouble::OrTrouble;
 use gauntlet_engine::Lab;
@@ -75,20 +75,15 @@ impl Kept for RedisKept<'_> {
     }
 
     fn told(&self, dump: &RedisDump) -> String {
-        let shards: Vec<String> = dump
-            .kinds_by_shard()
-            .iter()
-            .map(|(shard, kinds)| format!("{} on {shard}", kinds.values().sum::<usize>()))
-            .collect();
-        format!("{} keys ({})", dump.keys.len(), shards.join(", "))
+        dump.told()
     }
 
     fn is_empty(&self, dump: &RedisDump) -> bool {
         dump.keys.is_empty()
     }
 
-    fn differences(&self, before: &RedisDump, now: &RedisDump) -> Differences {
-        before.against(now, OWN)
+    fn compared(&self, before: RedisDump, now: RedisDump) -> Compared {
+        Compared::Redis { before, now, own: OWN.to_owned() }
     }
 
     async fn wipe(&self) -> Result<(), Trouble> {

@@ -5,14 +5,17 @@ use super::restore::{self, Stopped};
 use super::take::{self, Subject};
 use super::wipe::Wipe;
 use crate::workload::judge;
-use crate::workload::{Fleet, Load};
+use crate::workload::{Fleet, Load, now_us};
 use gauntlet_chaos::Fault;
 use gauntlet_chaos::volumes::LoseVolumes;
+use gauntlet_cluster::jobs::Ended;
 use gauntlet_cluster::progress::Waiting;
 use gauntlet_cluster::volumes;
 use gauntlet_core::event::Phase;
+use gauntlet_core::judgement::{Question, Read, Restored};
 use gauntlet_core::{Evidence, Outcome, Trouble};
 use gauntlet_engine::Lab;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Successes of every client that show that it is at work.
@@ -100,10 +103,13 @@ impl<K: Kept> Round<'_, K> {
         self.give_back(taken.time.as_deref(), &before).await
     }
 
-    fn check(&self, name: &str, outcome: Outcome, detail: impl Into<String>) -> bool {
-        let name = format!("{name} {}", self.loss.after());
-        self.lab.check(self.subject.promise(), &name, outcome, detail);
-        outcome == Outcome::Held
+    /// The name of a check of what came after the loss.
+    fn name(&self, check: &str) -> String {
+        format!("{check} {}", self.loss.after())
+    }
+
+    fn store(&self) -> &str {
+        &self.subject.store.name.value
     }
 
     /// Takes the backup while clients work.
@@ -122,25 +128,39 @@ impl<K: Kept> Round<'_, K> {
             (_, Err(why)) => Evidence::Missing(why),
             (Evidence::Shown(load), Ok(same)) => Evidence::Shown(format!("{same}; {load}")),
         };
-        let time = match ended {
-            None => {
-                lab.check(subject.promise(), "the backup's job succeeds", Outcome::Broken, "it did not end in time");
-                None
-            }
-            Some(ended) => {
-                let outcome = if ended.succeeded { Outcome::Held } else { Outcome::Broken };
-                lab.check(subject.promise(), "the backup's job succeeds", outcome, ended.why.clone());
-                let entries = take::list(lab, subject).await?;
-                let found = take::artefacts(&subject.patterns(), &entries, &ended);
-                let (outcome, detail) = match &found {
-                    Ok(time) => (Outcome::Held, format!("those of {time} in {}", subject.backup.claim)),
-                    Err(why) => (Outcome::Broken, why.clone()),
-                };
-                lab.check(subject.promise(), "the artefacts lie on the claim under their names", outcome, detail);
-                found.ok()
-            }
-        };
+        let time = self.check_taken(ended).await?;
         Ok(Taken { time, control })
+    }
+
+    /// Checks what the backup's job came to: the time of what it left, where that is whole.
+    async fn check_taken(&self, ended: Option<Ended>) -> Result<Option<String>, Trouble> {
+        let (lab, promise, store) = (self.lab, self.subject.promise(), self.store());
+        let name = "the backup's job succeeds";
+        let Some(ended) = ended else {
+            let told = format!("the backup of {store} had not ended after {}", self.subject.backup.within.in_words());
+            lab.broken(promise, name, "it did not end in time", told);
+            lab.broken_at(name, now_us() / 1000, "the backup had not ended");
+            return Ok(None);
+        };
+        match ended.succeeded {
+            true => lab.check(promise, name, Outcome::Held, ended.why.clone()),
+            false => {
+                lab.broken(promise, name, ended.why.clone(), format!("the backup of {store} failed: {}", ended.why))
+            }
+        }
+        let entries = take::list(lab, self.subject).await?;
+        let found = take::artefacts(&self.subject.patterns(), &entries, &ended);
+        let name = "the artefacts lie on the claim under their names";
+        match &found {
+            Ok(time) => {
+                lab.check(promise, name, Outcome::Held, format!("those of {time} in {}", self.subject.backup.claim))
+            }
+            Err(why) => {
+                let told = format!("the backup of {store} left no whole set of files: {why}");
+                lab.broken(promise, name, why.clone(), told);
+            }
+        }
+        Ok(found.ok())
     }
 
     async fn volumes(&self) -> Result<LoseVolumes, Trouble> {
@@ -171,57 +191,63 @@ impl<K: Kept> Round<'_, K> {
             },
         };
         self.lab.figure(&format!("restore, {}", self.loss.word()), started.elapsed().as_secs_f64(), "s", None);
-        let name = "the documented restore works";
-        if let Err(why) = restored {
-            return Ok(self.check(name, Outcome::Broken, why));
+        let (promise, name) = (self.subject.promise(), self.name("the documented restore works"));
+        match restored {
+            Ok(told) => self.lab.check(promise, &name, Outcome::Held, told),
+            Err(why) => {
+                let told = format!("the documented restore of {} failed {}: {why}", self.store(), self.loss.after());
+                self.lab.broken(promise, &name, why, told);
+                return Ok(false);
+            }
         }
-        self.check(name, Outcome::Held, restored.unwrap_or_default());
         let back = settled(self.lab, self.kept, before).await;
-        let outcome = if back.is_ok() { Outcome::Held } else { Outcome::Broken };
-        let is_back =
-            self.check("everything acknowledged before the backup is back", outcome, back.unwrap_or_else(|why| why));
+        let check = format!("everything acknowledged before the backup is back {}", self.loss.after());
         // What is not back may be what the system waits for.
-        if !is_back {
+        if is_back(self.lab, self.subject.promise(), &check, back).is_err() {
             return Ok(false);
         }
-        let steady = self.lab.steady(self.subject.backup.within.0).await;
-        let outcome = if steady.is_ok() { Outcome::Held } else { Outcome::Broken };
-        let detail = steady.map_or_else(|trouble| trouble.message, |()| "everything is ready".to_owned());
-        Ok(self.check("the system is in its steady state", outcome, detail))
+        let name = self.name("the system is in its steady state");
+        let within = self.subject.backup.within.0;
+        let told = ("everything is ready", "the restore");
+        Ok(self.lab.check_steady(promise, &name, within, told).await)
     }
 }
 
 /// The same data compared without any loss.
 async fn kept_same<K: Kept>(kept: &K, before: &K::Dump) -> Result<String, String> {
-    let again = kept.dump().await?;
-    let differences = kept.differences(before, &again);
+    let compared = kept.compared(before.clone(), kept.dump().await?);
+    let differences = compared.differences();
     if differences.is_empty() {
-        return Ok(format!("{} are as they were without the loss", kept.told(before)));
+        return Ok(format!("{} are as they were without the loss", compared.told()));
     }
     Err(format!("without the loss: {differences}"))
 }
 
-/// Compares until nothing differs, or until the store has had its time to settle.
-///
-/// # Errors
-/// What still differed then.
-pub async fn settled<K: Kept>(lab: &Lab, kept: &K, before: &K::Dump) -> Result<String, String> {
+/// Compares until nothing differs, or until the store has had its time to settle: what was read last, beside what was
+/// there before.
+pub async fn settled<K: Kept>(lab: &Lab, kept: &K, before: &K::Dump) -> Read {
     let mut waiting = Waiting::start("what was restored to be as it was", SETTLES_WITHIN, lab.progress());
     loop {
-        let differs = match kept_now(kept, before).await {
-            Ok(told) => return Ok(told),
-            Err(why) => why,
+        let read = match kept.dump().await {
+            Ok(now) => Read::Compared(kept.compared(before.clone(), now)),
+            Err(why) => Read::Unread { why },
         };
+        let Err(differs) = read.as_it_was() else { return read };
         waiting.seen(&differs);
         if tokio::time::Instant::now() >= waiting.until() {
-            return Err(differs);
+            return read;
         }
         tokio::time::sleep(ASK_EVERY).await;
     }
 }
 
-async fn kept_now<K: Kept>(kept: &K, before: &K::Dump) -> Result<String, String> {
-    let now = kept.dump().await?;
-    let differences = kept.differences(before, &now);
-    if differences.is_empty() { Ok(format!("all of {}", kept.told(before))) } else { Err(differences.to_string()) }
+/// Checks that what was read is what was there before, in words.
+///
+/// # Errors
+/// What is not.
+pub fn is_back(lab: &Lab, promise: &str, check: &str, read: Read) -> Result<String, String> {
+    let back = read.as_it_was();
+    let (promise, check) = (promise.to_owned(), check.to_owned());
+    lab.ask(&BTreeMap::new(), Question::Restored(Restored { promise, check, read }));
+    back
 }

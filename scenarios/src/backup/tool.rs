@@ -1,7 +1,8 @@
 //! A pod of our own that reaches a store as its clients do, and waits to be told what to do there.
 
+use crate::workload::clients::{Client, Load, Placement};
 use crate::workload::fleet::secret_copies;
-use crate::workload::pods::{self, Client, Load, Placement};
+use crate::workload::pods;
 use gauntlet_cluster::exec::{self, Output, Place};
 use gauntlet_cluster::view::Snapshot;
 use gauntlet_cluster::{apply, ready};
@@ -30,7 +31,7 @@ impl<'a> Tool<'a> {
         let load = Load { pause_ms: 0, consume: false, pinned: false };
         let image = lab.cluster().agent_image().to_owned();
         let fleet = format!("{}-keeper", lab.slug());
-        let placement = Placement { fleet, node, image, load, settled_within: None };
+        let placement = Placement { fleet, node, image, load, seed: lab.seed, settled_within: None };
         let mut objects = pods::policies(lab.deployment(), std::slice::from_ref(client));
         objects.push(pods::namespace(&placement));
         objects.extend(secret_copies(lab, std::slice::from_ref(client), &placement).await?);

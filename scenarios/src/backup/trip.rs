@@ -8,13 +8,13 @@ use super::redis::RedisKept;
 use super::round::{Loss, Round};
 use super::take::{self, Subject};
 use super::tool::Tool;
-use crate::workload::pods::Client;
+use crate::workload::Client;
 use async_trait::async_trait;
 use gauntlet_core::contract::Deployment;
 use gauntlet_core::contract::store::StoreKind;
 use gauntlet_core::scenario::ClusterNeed;
 use gauntlet_core::span::Span;
-use gauntlet_core::{Info, Trouble};
+use gauntlet_core::{Info, Outcome, Trouble};
 use gauntlet_engine::{Lab, Scenario};
 
 pub struct BackupRedis;
@@ -91,7 +91,13 @@ impl Scenario for BackupNats {
 async fn there_and_back<K: Kept>(lab: &Lab, subject: Subject<'_>, kept: &K) -> Result<(), Trouble> {
     let cron_job = subject.cron_job(lab).await?;
     for (name, outcome, detail) in take::compare(subject.backup, &cron_job) {
-        lab.check(subject.promise(), name, outcome, detail);
+        match outcome {
+            Outcome::Broken => {
+                let told = format!("of {} it is not so that {name}: {detail}", subject.workload.name.value);
+                lab.broken(subject.promise(), name, detail, told);
+            }
+            outcome => lab.check(subject.promise(), name, outcome, detail),
+        }
     }
     for (number, loss) in [(1, Loss::Wiped), (2, Loss::Volumes)] {
         if !(Round { lab, subject, kept, number, loss }).run().await? {

@@ -1,11 +1,13 @@
 //! Evictions made on purpose: one that the budget allows must be granted, and one more than it allows refused.
 
+use crate::workload::now_us;
 use gauntlet_cluster::nodes::{self, Eviction};
 use gauntlet_cluster::ready;
 use gauntlet_cluster::view::Snapshot;
+use gauntlet_core::Trouble;
 use gauntlet_core::contract::policy::{Budget, Disruption};
 use gauntlet_core::contract::workload::Workload;
-use gauntlet_core::{Outcome, Trouble};
+use gauntlet_core::judgement::disruption::{Eviction as Asked, Evictions, Late};
 use gauntlet_engine::Lab;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::ResourceExt;
@@ -13,15 +15,6 @@ use std::time::Duration;
 
 /// How long the pods of a budget may take to be all ready again after the attempts.
 const READY_AGAIN_WITHIN: Duration = Duration::from_secs(120);
-
-/// What came of the attempts at one budget.
-#[derive(Debug, Default)]
-pub struct Attempts {
-    pub granted: u32,
-    pub refusal: Option<String>,
-    /// Why not all pods were ready again in time.
-    pub not_back: Option<String>,
-}
 
 /// How many evictions a budget allows when all `replicas` are ready.
 pub fn allowed(allows: Disruption, replicas: u32) -> u32 {
@@ -36,7 +29,7 @@ pub fn allowed(allows: Disruption, replicas: u32) -> u32 {
 ///
 /// # Errors
 /// The pods were not all ready and counted to begin with, or the API gave neither a grant nor a refusal.
-pub async fn exhaust(lab: &Lab, budget: &Budget, workload: &Workload) -> Result<Attempts, Trouble> {
+pub async fn exhaust(lab: &Lab, budget: &Budget, workload: &Workload) -> Result<Evictions, Trouble> {
     let replicas = lab.deployment().replicas(workload);
     let limit = allowed(budget.allows, replicas);
     let what = format!("all pods of {} to be ready, and its budget to count them", workload.name.value);
@@ -44,29 +37,35 @@ pub async fn exhaust(lab: &Lab, budget: &Budget, workload: &Workload) -> Result<
         all_ready(workload, replicas, snapshot).and_then(|()| all_counted(workload, replicas, snapshot))
     };
     lab.view().until(&what, READY_AGAIN_WITHIN, lab.progress(), counted).await?;
-    let mut attempts = Attempts::default();
+    let mut asked = Vec::new();
     let mut pods = ready::pods_of(workload, &lab.view().snapshot());
     // The last member first, as its controller would take them down.
     pods.sort_by_key(|pod| std::cmp::Reverse(pod.name_any()));
     for pod in pods.iter().filter(|pod| ready::is_ready(pod)).take(usize::try_from(limit + 1).unwrap_or(usize::MAX)) {
-        match nodes::evict(lab.access(), &workload.namespace.value, &pod.name_any()).await? {
-            Eviction::Granted => {
-                lab.acted(&format!("eviction of {}: granted", pod.name_any()));
-                attempts.granted += 1;
-            }
-            Eviction::Refused { why } => {
-                lab.acted(&format!("eviction of {}: refused", pod.name_any()));
-                attempts.refusal = Some(why);
-                break;
-            }
-            Eviction::Gone => {}
+        let refused = match nodes::evict(lab.access(), &workload.namespace.value, &pod.name_any()).await? {
+            Eviction::Gone => continue,
+            Eviction::Granted => None,
+            Eviction::Refused { why } => Some(why),
+        };
+        let came_to = if refused.is_none() { "granted" } else { "refused" };
+        lab.acted(&format!("eviction of {}: {came_to}", pod.name_any()));
+        let enough = refused.is_some();
+        asked.push(Asked { at_us: now_us(), pod: pod.name_any(), refused });
+        if enough {
+            break;
         }
     }
     let what = format!("all pods of {} to be ready again", workload.name.value);
     let back = |snapshot: &Snapshot| all_ready(workload, replicas, snapshot);
     let returned = lab.view().until(&what, READY_AGAIN_WITHIN, lab.progress(), back).await;
-    attempts.not_back = returned.err().map(|trouble| trouble.message);
-    Ok(attempts)
+    Ok(Evictions {
+        promise: budget.promise.as_str().to_owned(),
+        workload: workload.name.value.clone(),
+        replicas,
+        limit,
+        asked,
+        not_back: returned.err().map(|trouble| Late { at_us: now_us(), why: trouble.message }),
+    })
 }
 
 fn all_ready(workload: &Workload, replicas: u32, snapshot: &Snapshot) -> Result<(), String> {
@@ -96,46 +95,9 @@ fn selects(budget: &PodDisruptionBudget, workload: &Workload) -> bool {
         && wanted.is_some_and(|wanted| wanted.iter().all(|(key, value)| workload.labels.get(key) == Some(value)))
 }
 
-/// Judges the attempts: at least one grant, no more than the budget allows, then a refusal; and all came back.
-pub fn judge(attempts: &Attempts, limit: u32) -> [(&'static str, Outcome, String); 3] {
-    let granted = match attempts.granted {
-        0 => (Outcome::Broken, "not even one eviction was granted".to_owned()),
-        n if n > limit => (Outcome::Broken, format!("{n} evictions were granted at once, {limit} allowed")),
-        n => (Outcome::Held, format!("{n} of {limit} allowed evictions were granted")),
-    };
-    let refused = match &attempts.refusal {
-        Some(why) => (Outcome::Held, format!("429: {why}")),
-        None => (Outcome::Broken, format!("none of {} evictions was refused", attempts.granted)),
-    };
-    let back = match &attempts.not_back {
-        Some(why) => (Outcome::Broken, why.clone()),
-        None => (Outcome::Held, "all are ready again".to_owned()),
-    };
-    [
-        ("an eviction that the budget allows is granted", granted.0, granted.1),
-        ("an eviction that breaks the budget is refused", refused.0, refused.1),
-        ("evicted pods come back", back.0, back.1),
-    ]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn outcomes(granted: u32, refused: bool, limit: u32) -> [Outcome; 2] {
-        let attempts = Attempts { granted, refusal: refused.then(|| "budget".to_owned()), not_back: None };
-        let [grant, refusal, _] = judge(&attempts, limit).map(|(_, outcome, _)| outcome);
-        [grant, refusal]
-    }
-
-    #[test]
-    fn both_a_grant_and_a_refusal_must_be_seen() {
-        use Outcome::{Broken, Held};
-        assert_eq!(outcomes(1, true, 1), [Held, Held]);
-        assert_eq!(outcomes(2, false, 1), [Broken, Broken]);
-        assert_eq!(outcomes(0, true, 1), [Broken, Held]);
-        assert_eq!(outcomes(1, true, 2), [Held, Held]);
-    }
 
     #[test]
     fn budgets_allow_what_is_above_their_floor() {

@@ -3,9 +3,9 @@
 
 use super::attempt;
 use super::watch::Watcher;
+use crate::workload::Client;
 use crate::workload::fleet::Histories;
-use crate::workload::judge::{self, Allowance, Served};
-use crate::workload::pods::Client;
+use crate::workload::judge::{Allowance, Served, judge_all, judge_gap};
 use crate::workload::{Load, now_us, set_to_work};
 use async_trait::async_trait;
 use gauntlet_chaos::cordon::Cordon;
@@ -14,11 +14,13 @@ use gauntlet_core::checkers::nats::Span as Times;
 use gauntlet_core::contract::Deployment;
 use gauntlet_core::contract::objective::Drain;
 use gauntlet_core::event::Phase;
-use gauntlet_core::judgement::Telling;
+use gauntlet_core::judgement::disruption::Drained;
+use gauntlet_core::judgement::{self, Question, Telling};
 use gauntlet_core::scenario::ClusterNeed;
 use gauntlet_core::span::Span;
-use gauntlet_core::{Capability, Evidence, Info, Outcome, Trouble};
+use gauntlet_core::{Capability, Evidence, Info, Trouble};
 use gauntlet_engine::{Lab, Scenario};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub struct DrainQuorum;
@@ -58,7 +60,7 @@ impl Scenario for DrainQuorum {
         let watcher = Watcher::new();
         tokio::select! {
             () = watcher.run(lab.deployment(), lab.view()) => {}
-            done = disturb(lab, drain, &control) => done?,
+            done = disturb(lab, drain, &control, &watcher) => done?,
         }
         let to_us = now_us();
         lab.phase(Phase::Recovery);
@@ -68,13 +70,13 @@ impl Scenario for DrainQuorum {
         check_quorums(lab, &watcher);
         check_windows(lab, drain, &histories, from_us, to_us);
         let allowance = Allowance { plain_percent: drain.plain_loss_percent, replicated: 0 };
-        judge::judge_all(lab, &histories, allowance, drain.promise.as_str());
+        judge_all(lab, &histories, allowance, drain.promise.as_str());
         Ok(())
     }
 }
 
 /// Everything that is done to the cluster: evictions on purpose, then the drains.
-async fn disturb(lab: &Lab, drain: &Drain, control: &Evidence) -> Result<(), Trouble> {
+async fn disturb(lab: &Lab, drain: &Drain, control: &Evidence, watcher: &Watcher) -> Result<(), Trouble> {
     lab.phase(Phase::Inject);
     let deployment = lab.deployment();
     for quorum in deployment.quorums() {
@@ -84,14 +86,12 @@ async fn disturb(lab: &Lab, drain: &Drain, control: &Evidence) -> Result<(), Tro
             lab.note(format!("{}: the contract promises no budget, so none is exhausted", quorum.workload.value));
             continue;
         };
-        let attempts = attempt::exhaust(lab, budget, workload).await?;
-        let limit = attempt::allowed(budget.allows, deployment.replicas(workload));
-        for (name, outcome, detail) in attempt::judge(&attempts, limit) {
-            lab.check(budget.promise.as_str(), &format!("{}: {name}", workload.name.value), outcome, detail);
-        }
+        watcher.began(&format!("the evictions of {} pods", workload.name.value));
+        let evictions = attempt::exhaust(lab, budget, workload).await?;
+        lab.ask(&BTreeMap::new(), Question::Evictions(evictions));
     }
     for node in lab.cluster().workers() {
-        if !drain_node(lab, drain, node, control.clone()).await? {
+        if !drain_node(lab, drain, node, control.clone(), watcher).await? {
             lab.note(format!("what is known after {node} decides: no further node is drained"));
             break;
         }
@@ -101,48 +101,66 @@ async fn disturb(lab: &Lab, drain: &Drain, control: &Evidence) -> Result<(), Tro
 
 /// Drains one node and brings it back. A drain that does not end is a broken promise, not trouble. Whether it ended and
 /// all was well again.
-async fn drain_node(lab: &Lab, drain: &Drain, node: &str, control: Evidence) -> Result<bool, Trouble> {
-    let started = std::time::Instant::now();
+async fn drain_node(
+    lab: &Lab,
+    drain: &Drain,
+    node: &str,
+    control: Evidence,
+    watcher: &Watcher,
+) -> Result<bool, Trouble> {
+    let (from_us, lost_before) = (now_us(), lost_quorum(lab, watcher));
+    watcher.began(&format!("the drain of {node}"));
     let cordon = lab.inject(Cordon::new(node), control).await?;
     lab.phase(Phase::Observe);
-    let promise = drain.promise.as_str();
-    let name = format!("draining {node} completes");
     let emptied = nodes::empty(lab.access(), lab.view(), node, drain.within.0, lab.progress()).await;
-    match &emptied {
-        Ok(drained) => {
-            let seconds = started.elapsed().as_secs_f64();
-            lab.figure(&format!("drain of {node}"), seconds, "s", Some(drain.within.0.as_secs_f64()));
-            let detail = format!("{} pods evicted, {} refusals", drained.evicted.len(), drained.refusals);
-            lab.check(promise, &name, Outcome::Held, detail);
-        }
-        Err(trouble) => lab.check(promise, &name, Outcome::Broken, trouble.message.clone()),
+    let is_empty = emptied.is_ok();
+    let came_to = match emptied {
+        Ok(drained) => Drained::Empty { evicted: drained.evicted.len(), refusals: drained.refusals },
+        Err(trouble) => Drained::Not { why: trouble.message },
+    };
+    let promise = drain.promise.as_str();
+    let asked = judgement::disruption::Drain {
+        promise: promise.to_owned(),
+        node: node.to_owned(),
+        within_us: u64::try_from(drain.within.0.as_micros()).unwrap_or(u64::MAX),
+        from_us,
+        to_us: now_us(),
+        came_to,
+    };
+    lab.ask(&BTreeMap::new(), Question::Drain(asked));
+    if let Some(lost) = lost_quorum(lab, watcher).filter(|lost| Some(lost) != lost_before.as_ref()) {
+        lab.suspect(lost);
     }
     lab.phase(Phase::Heal);
     lab.heal(cordon).await?;
-    let name = format!("everything is ready again after {node}");
-    let steady = lab.steady(drain.within.0).await;
-    match &steady {
-        Ok(()) => lab.check(promise, &name, Outcome::Held, "the steady state"),
-        Err(trouble) => lab.check(promise, &name, Outcome::Broken, trouble.message.clone()),
-    }
-    Ok(emptied.is_ok() && steady.is_ok())
+    let (name, after) = (format!("everything is ready again after {node}"), format!("the drain of {node}"));
+    let steady = lab.check_steady(promise, &name, drain.within.0, ("the steady state", &after)).await;
+    Ok(is_empty && steady)
+}
+
+/// A quorum that an eviction has broken, in words.
+fn lost_quorum(lab: &Lab, watcher: &Watcher) -> Option<String> {
+    let lowest = watcher.seen();
+    lab.deployment().quorums().find_map(|quorum| {
+        let workload = &quorum.workload.value;
+        let left = lowest.after_leaving(workload).filter(|left| *left < quorum.min_ready.value)?;
+        Some(format!("an eviction left {left} of {workload} ready, {} are a quorum", quorum.min_ready.value))
+    })
 }
 
 fn check_quorums(lab: &Lab, watcher: &Watcher) {
-    let lowest = watcher.seen();
-    for quorum in lab.deployment().quorums() {
+    let (seen, deployment) = (watcher.seen(), lab.deployment());
+    for quorum in deployment.quorums() {
         let workload = &quorum.workload.value;
-        let floor = quorum.min_ready.value;
-        let name = format!("{workload}: no eviction left fewer than {floor} ready");
-        if let Some(seen) = lowest.of(workload) {
-            lab.figure(&format!("{workload}: fewest ready"), f64::from(seen), "pods", None);
-        }
-        let (outcome, detail) = match lowest.after_leaving(workload) {
-            None => (Outcome::Unknown, "no member was ever seen to leave".to_owned()),
-            Some(seen) if seen < floor => (Outcome::Broken, format!("an eviction left {seen}")),
-            Some(seen) => (Outcome::Held, format!("{seen} at the lowest")),
+        let asked = judgement::disruption::Quorum {
+            promise: quorum.promise.as_str().to_owned(),
+            workload: workload.clone(),
+            members: deployment.workload(workload).map_or(0, |workload| deployment.replicas(workload)),
+            floor: quorum.min_ready.value,
+            disturbances: watcher.disturbances(),
+            seen: seen.of(workload).to_vec(),
         };
-        lab.check(quorum.promise.as_str(), &name, outcome, detail);
+        lab.ask(&BTreeMap::new(), Question::Quorum(asked));
     }
 }
 
@@ -159,6 +177,6 @@ fn check_windows(lab: &Lab, drain: &Drain, histories: &Histories, from_us: u64, 
             telling: Telling::Longest,
             figure: Some(&format!("{client}: longest unavailability")),
         };
-        judge::judge_gap(lab, histories, &served, None);
+        judge_gap(lab, histories, &served, None);
     }
 }

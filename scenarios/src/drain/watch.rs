@@ -3,53 +3,49 @@
 //! A member that is evicted takes others with it at times: a replica that has lost its primary is not ready either. That
 //! is no eviction below the floor. What counts is how many were ready when a member began to leave.
 
+use crate::workload::now_us;
 use gauntlet_cluster::ready;
 use gauntlet_cluster::view::{Snapshot, View};
 use gauntlet_core::contract::Deployment;
 use gauntlet_core::contract::policy::Quorum;
+use gauntlet_core::judgement::disruption::{Began, Members};
 use kube::ResourceExt;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
-/// The fewest ready members of each workload: whenever, and when a member had just begun to leave.
+/// The members of each workload that has a quorum, whenever something changed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Lowest {
-    whenever: BTreeMap<String, u32>,
-    after_leaving: BTreeMap<String, u32>,
+pub struct Seen {
+    members: BTreeMap<String, Vec<Members>>,
     /// Members that are known to have begun to leave, by uid.
     leaving: BTreeSet<String>,
 }
 
-impl Lowest {
+impl Seen {
     /// Takes one moment into account.
-    pub fn see(&mut self, deployment: Deployment<'_>, snapshot: &Snapshot) {
+    pub fn see(&mut self, deployment: Deployment<'_>, snapshot: &Snapshot, at_us: u64) {
         for quorum in deployment.quorums() {
             let Some(ready) = ready_members(deployment, quorum, snapshot) else { continue };
             let name = &quorum.workload.value;
-            lower(&mut self.whenever, name, ready);
-            let members = deployment.workload(name).map(|workload| ready::pods_of(workload, snapshot));
-            let leaving = members.into_iter().flatten().filter(|pod| pod.metadata.deletion_timestamp.is_some());
-            let begun = leaving.filter_map(|pod| pod.uid()).filter(|uid| self.leaving.insert(uid.clone())).count();
-            if begun > 0 {
-                lower(&mut self.after_leaving, name, ready);
+            let pods = deployment.workload(name).map(|workload| ready::pods_of(workload, snapshot));
+            let leaving = pods.into_iter().flatten().filter(|pod| pod.metadata.deletion_timestamp.is_some());
+            let begun = leaving.filter(|pod| pod.uid().is_some_and(|uid| self.leaving.insert(uid)));
+            let leaving: Vec<String> = begun.map(|pod| pod.name_any()).collect();
+            let moments = self.members.entry(name.clone()).or_default();
+            if !leaving.is_empty() || moments.last().is_none_or(|last| last.ready != ready) {
+                moments.push(Members { at_us, ready, leaving });
             }
         }
     }
 
-    /// Whenever it was.
-    pub fn of(&self, workload: &str) -> Option<u32> {
-        self.whenever.get(workload).copied()
+    pub fn of(&self, workload: &str) -> &[Members] {
+        self.members.get(workload).map_or(&[], Vec::as_slice)
     }
 
-    /// When a member had just begun to leave; `None` when none ever did.
+    /// How few were ready when a member had just begun to leave; `None` when none ever did.
     pub fn after_leaving(&self, workload: &str) -> Option<u32> {
-        self.after_leaving.get(workload).copied()
+        self.of(workload).iter().filter(|members| !members.leaving.is_empty()).map(|members| members.ready).min()
     }
-}
-
-fn lower(lowest: &mut BTreeMap<String, u32>, workload: &str, ready: u32) {
-    let lowest = lowest.entry(workload.to_owned()).or_insert(ready);
-    *lowest = ready.min(*lowest);
 }
 
 /// Ready members of a quorum's workload.
@@ -59,14 +55,15 @@ pub fn ready_members(deployment: Deployment<'_>, quorum: &Quorum, snapshot: &Sna
     u32::try_from(ready).ok()
 }
 
-/// Watches until it is dropped; `lowest` is what it has seen.
+/// Watches until it is dropped; `seen` is what it has seen.
 pub struct Watcher {
-    pub lowest: Arc<Mutex<Lowest>>,
+    seen: Mutex<Seen>,
+    disturbances: Mutex<Vec<Began>>,
 }
 
 impl Watcher {
     pub fn new() -> Self {
-        Self { lowest: Arc::default() }
+        Self { seen: Mutex::default(), disturbances: Mutex::default() }
     }
 
     /// Takes every change of the view into account; never ends by itself.
@@ -75,18 +72,28 @@ impl Watcher {
         view.complete().await;
         loop {
             changes.mark_unchanged();
-            self.lock().see(deployment, &view.snapshot());
+            self.lock().see(deployment, &view.snapshot(), now_us());
             // The sender lives as long as the view.
             let _ = changes.changed().await;
         }
     }
 
-    pub fn seen(&self) -> Lowest {
+    /// Something is done to the cluster from now on.
+    pub fn began(&self, what: &str) {
+        let began = Began { at_us: now_us(), what: what.to_owned() };
+        self.disturbances.lock().unwrap_or_else(PoisonError::into_inner).push(began);
+    }
+
+    pub fn disturbances(&self) -> Vec<Began> {
+        self.disturbances.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub fn seen(&self) -> Seen {
         self.lock().clone()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Lowest> {
-        self.lowest.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> std::sync::MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -100,6 +107,7 @@ impl Default for Watcher {
 mod tests {
     use super::*;
     use serde_json::json;
+    use std::sync::Arc;
 
     /// One pod a letter: `r`eady, `u`nready, `l`eaving.
     fn snapshot(pods: &str) -> Snapshot {
@@ -116,33 +124,31 @@ mod tests {
         Snapshot { pods: pods.chars().enumerate().map(pod).collect(), ..Snapshot::default() }
     }
 
-    fn lowest(moments: &[&str]) -> (Option<u32>, Option<u32>) {
+    /// What was seen of a workload, a second apart: how many were ready, and how many began to leave.
+    fn seen(moments: &[&str]) -> Vec<(u64, u32, usize)> {
         let contract = crate::systems::load("cordum").unwrap().contract;
-        let mut lowest = Lowest::default();
-        for moment in moments {
-            lowest.see(contract.deployment(None).unwrap(), &snapshot(moment));
+        let mut seen = Seen::default();
+        for (second, moment) in (0..).zip(moments) {
+            seen.see(contract.deployment(None).unwrap(), &snapshot(moment), second);
         }
-        (lowest.of("cordum-nats"), lowest.after_leaving("cordum-nats"))
+        let of = seen.of("cordum-nats").iter();
+        of.map(|members| (members.at_us, members.ready, members.leaving.len())).collect()
     }
 
     #[test]
-    fn an_eviction_counts_with_what_it_left_ready() {
-        assert_eq!(lowest(&["rrr", "lrr", "lrr", "rrr"]), (Some(2), Some(2)));
-        assert_eq!(lowest(&["rrr", "lrr", "llr"]), (Some(1), Some(1)));
+    fn a_member_begins_to_leave_once_with_what_it_left_ready() {
+        assert_eq!(seen(&["rrr", "lrr", "lrr", "rrr"]), [(0, 3, 0), (1, 2, 1), (3, 3, 0)]);
+        assert_eq!(seen(&["rrr", "lrr", "llr"]), [(0, 3, 0), (1, 2, 1), (2, 1, 1)]);
     }
 
     #[test]
-    fn members_that_fail_by_themselves_later_are_no_fault_of_the_eviction() {
-        assert_eq!(lowest(&["rrr", "lrr", "lur", "rrr"]), (Some(1), Some(2)));
+    fn members_that_fail_by_themselves_leave_nothing() {
+        assert_eq!(seen(&["rrr", "lrr", "lur", "rrr"]), [(0, 3, 0), (1, 2, 1), (2, 1, 0), (3, 3, 0)]);
+        assert_eq!(seen(&["rrr", "rur"]), [(0, 3, 0), (1, 2, 0)]);
     }
 
     #[test]
-    fn an_eviction_while_others_were_down_counts_against_it() {
-        assert_eq!(lowest(&["rur", "lur"]), (Some(1), Some(1)));
-    }
-
-    #[test]
-    fn without_an_eviction_nothing_is_known_of_evictions() {
-        assert_eq!(lowest(&["rrr", "rur"]), (Some(2), None));
+    fn an_eviction_while_others_were_down_is_seen_with_them() {
+        assert_eq!(seen(&["rur", "lur"]), [(0, 2, 0), (1, 1, 1)]);
     }
 }

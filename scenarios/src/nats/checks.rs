@@ -3,16 +3,18 @@
 
 use super::members::Members;
 use super::peers::Answer;
+use super::running::{self, Running};
 use super::{AT_WORK_WITHIN, Subject};
+use crate::workload::Client;
 use crate::workload::fleet::{Fleet, Histories};
 use crate::workload::judge::{self, Allowance};
-use crate::workload::pods::Client;
 use gauntlet_cluster::progress::Waiting;
 use gauntlet_core::checkers::nats;
 use gauntlet_core::judgement::Telling;
+use gauntlet_core::span::Span;
 use gauntlet_core::{Outcome, Trouble};
 use gauntlet_engine::Lab;
-use std::collections::BTreeMap;
+use gauntlet_engine::bus::now_ms;
 use std::time::Duration;
 
 /// How often the leaders are asked; their state cannot be watched from outside.
@@ -43,7 +45,11 @@ pub(super) async fn replication(lab: &Lab, subject: Subject<'_>, fleet: &Fleet<'
             let detail = format!("{} on {} peers each", streams.join(", "), subject.replicas);
             lab.check(subject.durability(), name, Outcome::Held, detail);
         }
-        false => lab.check(subject.durability(), name, Outcome::Broken, wrong.join("; ")),
+        false => {
+            let (store, copies, wrong) = (subject.name(), subject.replicas, wrong.join("; "));
+            let told = format!("not every stream of {store} has its {copies} copies: {wrong}");
+            lab.broken(subject.durability(), name, wrong, told);
+        }
     }
     Ok(answer)
 }
@@ -92,13 +98,15 @@ pub(super) async fn whole_again(lab: &Lab, subject: Subject<'_>, fleet: &Fleet<'
     let seconds = started.elapsed().as_secs_f64();
     match &whole {
         Ok(_) => lab.check(subject.promise(), &name, Outcome::Held, format!("after {seconds:.1} s")),
-        Err(lacking) => lab.check(subject.promise(), &name, Outcome::Broken, lacking.clone()),
+        Err(lacking) => {
+            let (store, limit) = (subject.name(), Span(within).in_words());
+            let told = format!("not every replica of {store} was current again {limit} after {after}: {lacking}");
+            lab.broken(subject.promise(), &name, lacking.clone(), told);
+            lab.broken_at(&name, now_ms(), "replicas were not current");
+        }
     }
     let name = format!("the system is in its steady state after {after}");
-    match lab.steady(within).await {
-        Ok(()) => lab.check(subject.promise(), &name, Outcome::Held, "everything is ready"),
-        Err(trouble) => lab.check(subject.promise(), &name, Outcome::Broken, trouble.message),
-    }
+    lab.check_steady(subject.promise(), &name, within, ("everything is ready", after)).await;
     whole.is_ok().then_some(seconds)
 }
 
@@ -161,30 +169,24 @@ impl Served<'_> {
     }
 }
 
-/// What ran in each pod, and how often it had been restarted.
-pub type Running = BTreeMap<String, (Option<String>, i32)>;
-
 /// Checks that the containers that nobody killed are the same as before.
 pub(super) fn survivors(lab: &Lab, subject: Subject<'_>, before: &Running, now: &Running, after: &str) {
     let name = format!("no survivor was restarted after {after}");
-    let changed = changed(before, now);
+    let changed = running::changed(before, now);
     match changed.is_empty() {
         true => {
             let pods: Vec<&str> = before.keys().map(String::as_str).collect();
             lab.check(subject.promise(), &name, Outcome::Held, format!("the same in {}", pods.join(", ")));
         }
-        false => lab.check(subject.promise(), &name, Outcome::Broken, changed.join("; ")),
+        false => {
+            let detail = running::told(&changed);
+            let told = format!("after {after}, {detail}, though nothing was done to it");
+            lab.broken(subject.promise(), &name, detail, told);
+            for one in changed {
+                lab.broken_at(&name, one.at_ms.unwrap_or_else(now_ms), one.told);
+            }
+        }
     }
-}
-
-/// Which containers are not those that they were.
-pub fn changed(before: &Running, now: &Running) -> Vec<String> {
-    let differs = |(pod, (id, restarts)): (&String, &(Option<String>, i32))| match now.get(pod) {
-        Some((same, count)) if same == id && count == restarts => None,
-        Some((_, count)) => Some(format!("{pod} was restarted ({restarts} restarts before, {count} now)")),
-        None => Some(format!("{pod} has no container any more")),
-    };
-    before.iter().filter_map(differs).collect()
 }
 
 /// Judges everything that the clients recorded: what was acknowledged is there once and in order, and the consumer went
@@ -201,23 +203,4 @@ pub(super) fn histories(lab: &Lab, subject: Subject<'_>, histories: &Histories, 
 pub(super) fn running_but(lab: &Lab, members: &Members<'_>, lost: &[String]) -> Running {
     let others: Vec<String> = members.pods().into_iter().filter(|pod| !lost.contains(pod)).collect();
     members.running(&others, &lab.view().snapshot())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn running(entries: &[(&str, &str, i32)]) -> Running {
-        entries.iter().map(|(pod, id, count)| ((*pod).to_owned(), (Some((*id).to_owned()), *count))).collect()
-    }
-
-    #[test]
-    fn a_container_that_was_restarted_or_is_gone_is_not_the_same() {
-        let before = running(&[("a", "1", 0), ("b", "2", 3)]);
-        assert!(changed(&before, &running(&[("a", "1", 0), ("b", "2", 3), ("c", "9", 9)])).is_empty());
-        assert_eq!(changed(&before, &running(&[("a", "1", 0), ("b", "4", 4)])).len(), 1);
-        assert_eq!(changed(&before, &running(&[("a", "1", 0)])), ["b has no container any more"]);
-        let none = BTreeMap::from([("a".to_owned(), (None, 0)), ("b".to_owned(), (Some("2".to_owned()), 3))]);
-        assert_eq!(changed(&before, &none).len(), 1);
-    }
 }

@@ -2,6 +2,7 @@
 
 use super::checks::{self, ASK_EVERY};
 use super::peers::Answer;
+use super::running::{Instance, Running};
 use super::{AT_WORK_WITHIN, LOST_QUORUM, Subject};
 use crate::workload::Fleet;
 use gauntlet_cluster::progress::Waiting;
@@ -80,11 +81,11 @@ impl<'a> Members<'a> {
         self.workload.container.as_deref().unwrap_or(&self.workload.name.value)
     }
 
-    /// The containers that run in `pods`, by pod: the id and how often it was restarted.
-    pub fn running(&self, pods: &[String], snapshot: &Snapshot) -> BTreeMap<String, (Option<String>, i32)> {
+    /// The containers that run in `pods`.
+    pub fn running(&self, pods: &[String], snapshot: &Snapshot) -> Running {
         let statuses = ready::pods_of(self.workload, snapshot).into_iter().filter_map(|pod| {
             let status = self.status(&pod)?;
-            Some((pod.name_any(), (status.container_id, status.restart_count)))
+            Some((pod.name_any(), Instance::of(&status)))
         });
         statuses.filter(|(pod, _)| pods.contains(pod)).collect()
     }

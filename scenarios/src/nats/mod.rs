@@ -2,6 +2,7 @@
 //!
 //! - [`peers`]: what the leaders of streams say of their replicas
 //! - [`members`]: the pods that the peers are, and how long their probes are patient
+//! - [`running`]: what runs in the pods, and what was started again
 //! - [`checks`]: what is judged alike after every loss
 //! - [`peer_loss`], [`quorum_loss`], [`partition`]: the scenarios
 
@@ -11,6 +12,7 @@ pub mod partition;
 pub mod peer_loss;
 pub mod peers;
 pub mod quorum_loss;
+pub mod running;
 
 pub use partition::Partition;
 pub use peer_loss::PeerLoss;

@@ -135,7 +135,7 @@ impl<'a> Experiment<'a> {
         let began_us = now_us();
         let fault = CutTraffic::between(vec![Party::pod(self.members.namespace(), victim)], clients);
         let Some((fault, from_us)) = self.inject(fault).await? else { return Ok(None) };
-        let _ = self.fleet.progress_of(|client| client != victim, AT_WORK, self.subject.patience()).await?;
+        self.fleet.served_again_of(|client| client != victim, AT_WORK, self.subject.patience()).await?;
         let to_us = now_us();
         self.lab.phase(Phase::Heal);
         self.lab.heal(fault).await?;

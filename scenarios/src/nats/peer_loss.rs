@@ -66,7 +66,7 @@ fn order(lab: &Lab, answer: &Answer, members: &Members<'_>, stream: &str) -> Res
     let leader = members.leader_of(answer, stream)?;
     let mut rest: Vec<String> = members.pods().into_iter().filter(|pod| *pod != leader).collect();
     let mut order = vec![leader];
-    while let Some(next) = lab.seed.choose(&format!("victim {}", order.len()), &rest).cloned() {
+    while let Some(next) = lab.choose(&format!("victim {}", order.len()), &rest, String::clone).cloned() {
         rest.retain(|pod| *pod != next);
         order.push(next);
     }
@@ -104,7 +104,7 @@ async fn lose(
 
     lab.phase(Phase::Observe);
     // Everybody is served again, or the time in which they must have been is over; the histories tell who was not.
-    let _ = fleet.progress(AT_WORK, subject.patience()).await?;
+    fleet.served_again(AT_WORK, subject.patience()).await?;
     let to_us = now_us();
     checks::survivors(lab, subject, &before, &checks::running_but(lab, members, &lost), &after);
 

@@ -2,8 +2,9 @@
 //! is patient. Nothing may be acknowledged meanwhile, the survivors must live on, and once the others are back service
 //! must resume within the budget, with everything there that ever was acknowledged.
 
-use super::checks::{self, Running, Window};
+use super::checks::{self, Window};
 use super::members::Members;
+use super::running::{self, Running};
 use super::{AT_WORK, LOAD, LOST_QUORUM, Subject};
 use crate::workload::fleet::Histories;
 use crate::workload::{judge, now_us, set_to_work};
@@ -115,7 +116,7 @@ fn victims(lab: &Lab, pods: &[String]) -> Vec<String> {
     let mut left = pods.to_vec();
     let mut victims = Vec::new();
     while left.len() * 2 > pods.len() {
-        let Some(next) = lab.seed.choose(&format!("victim {}", victims.len()), &left).cloned() else { break };
+        let Some(next) = lab.choose(&format!("victim {}", victims.len()), &left, String::clone).cloned() else { break };
         left.retain(|pod| *pod != next);
         victims.push(next);
     }
@@ -146,13 +147,13 @@ pub(super) async fn await_restart(
 ) {
     let others: Vec<String> = members.pods().into_iter().filter(|pod| !victims.contains(pod)).collect();
     let restarted = lab.view().until("the probes to lose patience", hold, lab.progress(), |snapshot| {
-        match checks::changed(before, &members.running(&others, snapshot)) {
+        match running::changed(before, &members.running(&others, snapshot)) {
             changed if changed.is_empty() => Err("the survivors live on".to_owned()),
-            changed => Ok(changed.join("; ")),
+            changed => Ok(running::told(&changed)),
         }
     });
     if let Ok(changed) = restarted.await {
-        lab.note(changed);
+        lab.suspect(changed);
     }
 }
 

@@ -2,7 +2,6 @@
 //! policies are enforced. What a row allows must answer; what the contract denies must stay silent, between two moments
 //! in which the same target answered somebody else.
 
-use super::judge::{self, Enforcement, Flanks, Probed};
 use super::members::{Member, Members};
 use super::parties::{self, NAMESPACE};
 use super::plan::{OWN_PORT, Plan, Planned};
@@ -15,13 +14,16 @@ use async_trait::async_trait;
 use gauntlet_chaos::deny::{Canary, DenyIngress};
 use gauntlet_cluster::probe::Target;
 use gauntlet_core::contract::Deployment;
-use gauntlet_core::contract::network::{Expected, Network, Protocol};
+use gauntlet_core::contract::network::{Network, Protocol};
 use gauntlet_core::event::Phase;
-use gauntlet_core::matrix::{Cell, Matrix, Seen};
+use gauntlet_core::judgement::Question;
+use gauntlet_core::matrix::Seen;
+use gauntlet_core::matrix::asked::{Asked, AskedCell};
+use gauntlet_core::matrix::judge::{self, Enforcement, Flanks, Probed};
 use gauntlet_core::scenario::ClusterNeed;
 use gauntlet_core::span::Span;
 use gauntlet_core::trouble::OrTrouble;
-use gauntlet_core::{Capability, Info, Outcome, Trouble};
+use gauntlet_core::{Capability, Info, Trouble};
 use gauntlet_engine::{Lab, Scenario};
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
@@ -38,9 +40,6 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// What should have answered and did not is listened to for longer, since a slow machine is silent too; so is a name
 /// that was not resolved.
 const SECOND_PATIENCE: Duration = Duration::from_secs(10);
-
-/// Broken cells that a check tells; all of them stand in the matrix.
-const TOLD: usize = 5;
 
 fn network<'a>(deployment: Deployment<'a>) -> Option<&'a Network> {
     let network = deployment.contract.network.as_ref()?;
@@ -105,7 +104,7 @@ impl Trial<'_> {
 
         lab.phase(Phase::Inject);
         let labels = parties::canary_labels();
-        let fault = lab.inject(DenyIngress::new("gauntlet-canary", labels, canary.clone()), control).await?;
+        let fault = lab.inject(DenyIngress::new(&lab.run, "gauntlet-canary", labels, canary.clone()), control).await?;
         if !fault.took_effect() {
             let is_ignored = fault.fault().is_ignored();
             lab.heal(fault).await?;
@@ -137,15 +136,12 @@ impl Trial<'_> {
 
         lab.phase(Phase::Judge);
         let flanks = self.questions.flanks(&before, &after);
-        let cells = self
-            .questions
-            .plan
-            .cells
-            .iter()
-            .map(|cell| self.judge(cell, &sweep, &flanks, enforcement, &policies))
-            .collect();
-        let matrix = Matrix { cells };
-        self.check(&matrix);
+        let cells = &self.questions.plan.cells;
+        let cells = cells.iter().map(|cell| self.asked(cell, &sweep, &flanks, enforcement, &policies)).collect();
+        let promise = self.questions.network.promise.as_str().to_owned();
+        let asked = Asked { promise, enforcement, cells };
+        let matrix = asked.matrix();
+        lab.ask(&BTreeMap::new(), Question::Matrix(asked));
         let guessed = lab.is_guessed(self.questions.network.promise.as_str());
         lab.matrix(if guessed { matrix.unconfirmed() } else { matrix });
         Ok(())
@@ -181,46 +177,40 @@ impl Trial<'_> {
         round
     }
 
-    fn judge(
+    fn asked(
         &self,
         cell: &Planned,
         sweep: &Round,
         flanks: &BTreeMap<Target, Flanks>,
         enforcement: Enforcement,
         policies: &Policies,
-    ) -> Cell {
+    ) -> AskedCell {
         let none = Flanks { before: None, after: None };
         let (source, destination) =
             (&self.questions.plan.sources[cell.source], &self.questions.plan.destinations[cell.destination]);
-        let asked = self.questions.probes(cell);
-        let probes: Vec<Probed> = asked
-            .iter()
-            .map(|(prober, member, target, _)| Probed {
-                way: format!("{} → {target}", member.pod),
-                seen: sweep.of(*prober, target),
-                flanks: flanks.get(target).copied().unwrap_or(none),
-            })
-            .collect();
-        let nothing_there = self.questions.nothing_there(cell);
-        let (outcome, detail) = match nothing_there {
-            Some(why) => (None, why),
-            None => judge::judge(&cell.expected, &probes, enforcement),
-        };
-        let differs = matches!(outcome, Some(Outcome::Broken | Outcome::Unknown));
-        Cell {
+        let probes = self.questions.probes(cell);
+        let probed = probes.iter().map(|(prober, member, target, _)| Probed {
+            way: format!("{} → {target}", member.pod),
+            seen: sweep.of(*prober, target),
+            flanks: flanks.get(target).copied().unwrap_or(none),
+        });
+        let mut asked = AskedCell {
             from: source.name.clone(),
             to: destination.name.clone(),
             port: cell.port,
             protocol: cell.protocol,
             expected: cell.expected.clone(),
-            seen: judge::tally(&probes),
-            outcome,
-            detail: if differs || outcome.is_none() { detail } else { String::new() },
-            policies: match judge::telling(&cell.expected, &probes).filter(|_| differs) {
-                Some(place) => self.explain(cell, asked[place].1, asked[place].3, policies),
-                None => vec![],
-            },
+            nothing_there: self.questions.nothing_there(cell),
+            probes: probed.collect(),
+            policies: vec![],
+        };
+        if asked.judged(enforcement).differs()
+            && let Some(place) = judge::telling(&asked.expected, &asked.probes)
+        {
+            let (_, member, _, reached) = &probes[place];
+            asked.policies = self.explain(cell, member, *reached, policies);
         }
+        asked
     }
 
     /// What the policies say of one probe of a cell.
@@ -231,91 +221,5 @@ impl Trial<'_> {
         let to = reached.map_or_else(|| resolved.end.clone(), Member::end);
         let port = resolved.target_ports.get(&cell.port).copied().unwrap_or(cell.port);
         policies.explain(&member.end(), &to, port, cell.protocol)
-    }
-
-    /// One check a source.
-    fn check(&self, matrix: &Matrix) {
-        let promise = self.questions.network.promise.as_str();
-        for source in &self.questions.plan.sources {
-            let row: Vec<&Cell> = matrix.cells.iter().filter(|cell| cell.from == source.name).collect();
-            let (outcome, detail) = row_outcome(&row);
-            if let Some(outcome) = outcome {
-                self.lab.check(promise, &format!("{} reaches what it may and no more", source.name), outcome, detail);
-            }
-        }
-    }
-}
-
-/// What the cells of one source come to; nothing where all of them are left open.
-fn row_outcome(row: &[&Cell]) -> (Option<Outcome>, String) {
-    let of = |outcome: Outcome| row.iter().filter(move |cell| cell.outcome == Some(outcome));
-    let count = |outcome: Outcome| of(outcome).count();
-    let tell = |outcome: Outcome| {
-        let told = of(outcome).take(TOLD).map(|cell| {
-            let policies =
-                if cell.policies.is_empty() { String::new() } else { format!(" ({})", cell.policies.join("; ")) };
-            let (expected, seen) = (cell.expected.word(), cell.seen_words());
-            format!(
-                "{} {}/{}: expected {expected}, seen {seen}: {}{policies}",
-                cell.to, cell.port, cell.protocol, cell.detail
-            )
-        });
-        let more = count(outcome).saturating_sub(TOLD);
-        let rest = if more > 0 { format!("\nand {more} more") } else { String::new() };
-        format!("{}{rest}", told.collect::<Vec<String>>().join("\n"))
-    };
-    for outcome in [Outcome::Broken, Outcome::Unknown] {
-        if count(outcome) > 0 {
-            return (Some(outcome), tell(outcome));
-        }
-    }
-    let held = of(Outcome::Held);
-    let allowed = held.clone().filter(|cell| matches!(cell.expected, Expected::Allowed(_))).count();
-    let denied = held.count() - allowed;
-    let open = row.iter().filter(|cell| cell.outcome.is_none()).count();
-    let detail = format!("{allowed} allowed and answered, {denied} denied and silent, {open} not judged");
-    ((allowed + denied > 0).then_some(Outcome::Held), detail)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn cell(expected: Expected, outcome: Option<Outcome>) -> Cell {
-        Cell {
-            from: "api".into(),
-            to: "db".into(),
-            port: 5432,
-            protocol: Protocol::Tcp,
-            expected,
-            seen: [(Seen::Open, 2)].into(),
-            outcome,
-            detail: "2 of 2 got through".into(),
-            policies: vec!["ingress of the destination: db-in".into()],
-        }
-    }
-
-    fn outcome(cells: &[Cell]) -> (Option<Outcome>, String) {
-        row_outcome(&cells.iter().collect::<Vec<&Cell>>())
-    }
-
-    #[test]
-    fn a_row_is_as_good_as_its_worst_cell_and_names_it() {
-        let denied = || Expected::Denied(String::new());
-        let held = cell(Expected::Allowed(String::new()), Some(Outcome::Held));
-        let (broken, unknown) = (cell(denied(), Some(Outcome::Broken)), cell(denied(), Some(Outcome::Unknown)));
-        let open = cell(Expected::Open(String::new()), None);
-        assert_eq!(
-            outcome(&[held.clone(), open.clone()]),
-            (Some(Outcome::Held), "1 allowed and answered, 0 denied and silent, 1 not judged".to_owned())
-        );
-        assert_eq!(outcome(&[held.clone(), unknown.clone()]).0, Some(Outcome::Unknown));
-        let (worst, detail) = outcome(&[held, unknown, broken]);
-        assert_eq!(worst, Some(Outcome::Broken));
-        assert_eq!(
-            detail,
-            "db 5432/tcp: expected denied, seen open: 2 of 2 got through (ingress of the destination: db-in)"
-        );
-        assert_eq!(outcome(&[open]).0, None, "what is open everywhere says nothing");
     }
 }

@@ -2,7 +2,7 @@
 //! what is ours. Where a pod takes no container a twin asks in its stead, and the pod itself is only reached for.
 
 use super::enter::{Refused, enter_pods, one_of_each};
-use super::parties::{self, CONTAINER, NAMESPACE, Party, Twin};
+use super::parties::{self, CONTAINER, NAMESPACE, Twin};
 use super::plan::{Plan, Who};
 use super::policies::{End, Subject};
 use gauntlet_cluster::access::said;
@@ -18,6 +18,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod, Service};
 use kube::ResourceExt;
 use kube::api::{Api, DeleteParams, ListParams};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -91,17 +92,16 @@ impl Members {
     /// Pods of ours were refused or do not start.
     pub async fn place(lab: &Lab, network: &Network, plan: &Plan) -> Result<Self, Trouble> {
         let deployment = lab.deployment();
-        let parties = parties::of(deployment, network, plan);
+        let (parties, peers) = (parties::of(deployment, plan), parties::peers(network, plan));
         let mut members = Self { all: vec![], missing: vec![], made_namespaces: vec![], ours: vec![], owners: vec![] };
-        members.make_namespaces(lab, &parties).await?;
+        members.make_namespaces(lab, &parties::namespaces(&parties, &peers)).await?;
         let (mut places, refused) = enter_pods(lab).await;
-        let twins = members.twins(lab, &refused).await?;
+        let twins = members.twins(lab, &refused, peers).await?;
         let image = lab.cluster().agent_image();
-        let mut objects: Vec<Value> =
-            parties.iter().map(|party| party.pod(image)).chain(parties::canaries(image)).collect();
-        objects.extend(twins.iter().map(|(twin, uid)| twin.pod(image, uid)));
-        let objects = ranges::obeyed(lab.access(), objects).await?;
-        apply::apply(lab.access(), &lab.run, objects).await.map_err(|t| t.doing("cannot place pods of ours"))?;
+        let own = parties.iter().map(|party| party.pod(image)).chain(parties::canaries(image)).collect();
+        let beside = twins.iter().map(|(twin, uid)| twin.pod(image, uid)).collect();
+        let placed = members.apply(lab, own, beside).await;
+        placed.map_err(|trouble| trouble.doing("cannot place pods of ours"))?;
         let own = parties.into_iter().map(|party| (party.who, party.namespace, party.name, Role::Both));
         let twins = twins.into_iter().map(|(twin, _)| (twin.who, twin.namespace, twin.name, Role::Asks));
         for (who, namespace, pod, role) in own.chain(twins) {
@@ -114,9 +114,16 @@ impl Members {
         Ok(members)
     }
 
-    async fn make_namespaces(&mut self, lab: &Lab, parties: &[Party]) -> Result<(), Trouble> {
+    /// Pods in namespaces of ours, and twins, which stand where the pods do that they stand in for.
+    async fn apply(&self, lab: &Lab, own: Vec<Value>, beside: Vec<Value>) -> Result<(), Trouble> {
+        let (access, run) = (lab.access(), &lab.run);
+        apply::apply(access, run, ranges::obeyed(access, own).await?).await?;
+        apply::apply_among_others(access, run, ranges::obeyed(access, beside).await?).await.map(drop)
+    }
+
+    async fn make_namespaces(&mut self, lab: &Lab, names: &BTreeSet<&str>) -> Result<(), Trouble> {
         let api: Api<Namespace> = Api::all(lab.access().client.clone());
-        for name in parties::namespaces(parties) {
+        for name in names.iter().copied() {
             let there = api.get_opt(name).await.or_trouble(|| format!("cannot look for namespace {name}"))?;
             if there.is_none() {
                 let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
@@ -127,10 +134,15 @@ impl Members {
         Ok(())
     }
 
-    /// Twins of the pods of Jobs and CronJobs, and of those that take no container; each with the uid of what controls
-    /// it.
-    async fn twins(&mut self, lab: &Lab, refused: &[Refused]) -> Result<Vec<(Twin, String)>, Trouble> {
-        let mut wanted: Vec<Twin> = Vec::new();
+    /// Twins of the pods of peers, of Jobs and CronJobs, and of those that take no container; each with the uid of what
+    /// controls it.
+    async fn twins(
+        &mut self,
+        lab: &Lab,
+        refused: &[Refused],
+        peers: Vec<Twin>,
+    ) -> Result<Vec<(Twin, String)>, Trouble> {
+        let mut wanted = peers;
         for workload in lab.deployment().workloads().filter(|workload| !workload.kind.is_serving()) {
             let (name, namespace) = (&workload.name.value, &workload.namespace.value);
             let who = Who::Jobs(name.clone());
@@ -161,7 +173,7 @@ impl Members {
 
     async fn owner(&mut self, lab: &Lab, namespace: &str) -> Result<String, Trouble> {
         if !self.owners.iter().any(|owner| owner == namespace) {
-            apply::apply(lab.access(), &lab.run, vec![parties::owner(namespace)]).await?;
+            apply::apply_among_others(lab.access(), &lab.run, vec![parties::owner(namespace)]).await?;
             self.owners.push(namespace.to_owned());
         }
         let api: Api<ConfigMap> = Api::namespaced(lab.access().client.clone(), namespace);

@@ -4,12 +4,10 @@
 //! - [`parties`], [`enter`], [`members`]: pods of our own, containers in others', and putting probers in place
 //! - [`targets`], [`rounds`]: addresses, and asking from everywhere at once
 //! - [`questions`]: what is asked by whom, and who answers for whom
-//! - [`judge`]: what the probes of one cell say of the promise
 //! - [`policies`]: the NetworkPolicy objects that explain a difference
 //! - [`matrix`]: the scenario
 
 pub mod enter;
-pub mod judge;
 pub mod matrix;
 pub mod members;
 pub mod parties;

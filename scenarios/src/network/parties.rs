@@ -1,5 +1,7 @@
 //! Pods of our own that the matrix needs: strangers, foreigners, look-alikes, peers, and twins of jobs' pods.
 //!
+//! Pods of peers stand in for pods of others, too: they are twins as well.
+//!
 //! A twin has the labels, namespace and service account of the pods that it stands in for, so it must neither receive
 //! their traffic nor be taken for one of them. It is never ready (a readiness gate that nobody sets), so no Service sends
 //! it anything; it is not made where a Service publishes pods that are not ready. It has a controller already, a
@@ -43,7 +45,7 @@ pub struct Party {
 }
 
 /// Every pod of ours that a plan needs, but for twins, which need to be looked up first.
-pub fn of(deployment: Deployment<'_>, network: &Network, plan: &Plan) -> Vec<Party> {
+pub fn of(deployment: Deployment<'_>, plan: &Plan) -> Vec<Party> {
     let ours = |who: Who, name: String, labels: Labels, listen: Vec<u16>| Party {
         who,
         namespace: NAMESPACE.to_owned(),
@@ -59,17 +61,36 @@ pub fn of(deployment: Deployment<'_>, network: &Network, plan: &Plan) -> Vec<Par
         parties.push(ours(Who::LookAlike(name.to_owned()), format!("like-{name}"), labels, ports.unwrap_or_default()));
     }
     for source in &plan.sources {
-        let (namespace, name, labels, listen) = match &source.who {
-            Who::Stranger(namespace) => (namespace.clone(), format!("{PREFIX}stranger"), Labels::new(), vec![OWN_PORT]),
-            Who::Peer(name) => match plan::peer(network, name) {
-                Some(peer) => (peer.namespace.clone(), format!("{PREFIX}{name}"), peer.labels.clone(), vec![]),
-                None => continue,
-            },
-            _ => continue,
-        };
-        parties.push(Party { who: source.who.clone(), namespace, name, labels, listen });
+        if let Who::Stranger(namespace) = &source.who {
+            let (namespace, name) = (namespace.clone(), format!("{PREFIX}stranger"));
+            parties.push(Party {
+                who: source.who.clone(),
+                namespace,
+                name,
+                labels: Labels::new(),
+                listen: vec![OWN_PORT],
+            });
+        }
     }
     parties
+}
+
+/// Twins of the pods of peers, whose namespaces may be there already, with others in them.
+pub fn peers(network: &Network, plan: &Plan) -> Vec<Twin> {
+    let names = plan.sources.iter().filter_map(|source| match &source.who {
+        Who::Peer(name) => Some(name),
+        _ => None,
+    });
+    let peers = names.filter_map(|name| plan::peer(network, name));
+    peers
+        .map(|peer| Twin {
+            who: Who::Peer(peer.name.value.clone()),
+            namespace: peer.namespace.clone(),
+            name: format!("{PREFIX}{}", peer.name.value),
+            labels: peer.labels.clone(),
+            account: None,
+        })
+        .collect()
 }
 
 /// The canaries, as pods.
@@ -80,8 +101,9 @@ pub fn canaries(image: &str) -> Vec<Value> {
 }
 
 /// Namespaces that pods of ours need.
-pub fn namespaces(parties: &[Party]) -> BTreeSet<&str> {
-    parties.iter().map(|party| party.namespace.as_str()).chain([NAMESPACE]).collect()
+pub fn namespaces<'a>(parties: &'a [Party], peers: &'a [Twin]) -> BTreeSet<&'a str> {
+    let own = parties.iter().map(|party| party.namespace.as_str());
+    own.chain(peers.iter().map(|peer| peer.namespace.as_str())).chain([NAMESPACE]).collect()
 }
 
 impl Party {
@@ -219,12 +241,13 @@ mod tests {
     fn look_alikes_listen_where_their_models_do() {
         let contract = crate::systems::load("cordum").unwrap().contract;
         let (deployment, network) = (contract.deployment(None).unwrap(), contract.network.as_ref().unwrap());
-        let parties = of(deployment, network, &Plan::of(deployment, network, &[]));
+        let plan = Plan::of(deployment, network, &[]);
+        let (parties, peers) = (of(deployment, &plan), peers(network, &plan));
         let redis = parties.iter().find(|party| party.name == "like-cordum-redis").unwrap();
         assert_eq!(redis.namespace, NAMESPACE);
         assert_eq!(redis.listen, [6379, 16379, 9121]);
         assert_eq!(
-            namespaces(&parties).into_iter().collect::<Vec<_>>(),
+            namespaces(&parties, &peers).into_iter().collect::<Vec<_>>(),
             ["cordum", NAMESPACE, "ingress-nginx", "monitoring"]
         );
     }

@@ -167,6 +167,12 @@ fn stranger_name(namespace: &str) -> String {
     format!("an unlabelled pod in {namespace}")
 }
 
+/// The peer that every pod of a namespace is, also one without labels.
+fn everybody_in(network: &Network, namespace: &str) -> Option<String> {
+    let peer = network.peers.iter().find(|peer| peer.labels.is_empty() && peer.namespace == namespace);
+    peer.map(|peer| peer.name.value.clone())
+}
+
 const FOREIGN_NAME: &str = "a foreign pod";
 
 fn sources(deployment: Deployment<'_>, network: &Network) -> Vec<Source> {
@@ -176,9 +182,10 @@ fn sources(deployment: Deployment<'_>, network: &Network) -> Vec<Source> {
         Source { known_as: Some(name.clone()), name, who }
     });
     let unknown = |name: String, who: Who| Source { name, known_as: None, who };
-    let strangers = namespaces(deployment)
-        .into_iter()
-        .map(|namespace| unknown(stranger_name(namespace), Who::Stranger(namespace.to_owned())));
+    let strangers = namespaces(deployment).into_iter().map(|namespace| Source {
+        known_as: everybody_in(network, namespace),
+        ..unknown(stranger_name(namespace), Who::Stranger(namespace.to_owned()))
+    });
     let foreign = std::iter::once(unknown(FOREIGN_NAME.to_owned(), Who::Foreign));
     let imitators = worth_imitating_as_source(deployment, network)
         .into_iter()
@@ -218,7 +225,8 @@ fn destinations(
         ports,
     };
     for namespace in namespaces(deployment) {
-        all.push(unknown(stranger_name(namespace), Who::Stranger(namespace.to_owned()), vec![tcp(OWN_PORT)]));
+        let stranger = unknown(stranger_name(namespace), Who::Stranger(namespace.to_owned()), vec![tcp(OWN_PORT)]);
+        all.push(Destination { known_as: everybody_in(network, namespace), ..stranger });
     }
     all.push(unknown(FOREIGN_NAME.to_owned(), Who::Foreign, vec![tcp(OWN_PORT)]));
     for workload in worth_imitating_as_destination(deployment, network) {
@@ -305,6 +313,18 @@ mod tests {
         ] {
             assert_eq!(expected(&plan, from, to, port), says, "{from} to {to} {port}");
         }
+    }
+
+    #[test]
+    fn a_stranger_is_the_peer_that_every_pod_of_its_namespace_is() {
+        let mut contract = crate::systems::load("cordum").unwrap().contract;
+        let network = contract.network.as_mut().unwrap();
+        network.peers[0].namespace = "cordum".to_owned();
+        network.peers[0].labels.clear();
+        let everybody = network.peers[0].name.value.clone();
+        let plan = Plan::of(contract.deployment(None).unwrap(), contract.network.as_ref().unwrap(), &beyond());
+        let stranger = plan.sources.iter().find(|source| source.name == "an unlabelled pod in cordum").unwrap();
+        assert_eq!(stranger.known_as, Some(everybody));
     }
 
     #[test]

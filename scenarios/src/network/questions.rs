@@ -1,6 +1,5 @@
 //! What is asked: of whom, by whom, and who answers for whom. Pure.
 
-use super::judge::Flanks;
 use super::members::{Member, Members};
 use super::plan::{Plan, Planned, What, Who};
 use super::rounds::{Round, Wanted};
@@ -8,6 +7,7 @@ use super::targets::{self, Resolved};
 use gauntlet_cluster::probe::Target;
 use gauntlet_core::contract::network::{Expected, Network};
 use gauntlet_core::matrix::Seen;
+use gauntlet_core::matrix::judge::Flanks;
 use std::collections::BTreeMap;
 
 /// A matrix with everybody in place.

@@ -3,7 +3,7 @@
 //! a replica in sync.
 
 use super::live::Members;
-use super::topology::{self, Node};
+use super::topology::{self, Node, Topology};
 use crate::workload::judge::{self, Allowance, Served};
 use crate::workload::{Load, now_us, set_to_work};
 use async_trait::async_trait;
@@ -73,12 +73,13 @@ impl Scenario for Failover {
         }
 
         lab.phase(Phase::Observe);
-        let successor = await_successor(lab, &members, &victim, budget * 2).await;
+        let loss = Loss { store: &store.name.value, victim: &victim, from_us: injected_us, budget };
+        let successor = await_successor(lab, &members, &victim, loss.patience()).await;
         // Clients of every shard are heard again, or the time in which they must have been is over.
-        let _ = fleet.progress(AT_WORK, budget).await?;
+        fleet.served_again(AT_WORK, budget).await?;
         let views = members.views(Some(&victim.pod)).await;
-        let served = topology::all_served(&views);
         let observed_us = now_us();
+        check_takeover(lab, objective.promise.as_str(), &loss, successor, &views);
 
         lab.phase(Phase::Heal);
         lab.heal(fault).await?;
@@ -88,12 +89,6 @@ impl Scenario for Failover {
 
         lab.phase(Phase::Judge);
         let promise = objective.promise.as_str();
-        let outcome = if successor.is_some() { Outcome::Held } else { Outcome::Broken };
-        let detail =
-            successor.map_or("most of the others saw none".to_owned(), |id| format!("node {id} serves its slots"));
-        lab.check(promise, "a replica took over", outcome, detail);
-        let outcome = if served { Outcome::Held } else { Outcome::Broken };
-        lab.check(promise, "all slots are served without the lost primary", outcome, format!("{} views", views.len()));
         let served = Served {
             client: &store.name.value,
             span: Times { from_us: injected_us, to_us: observed_us },
@@ -133,10 +128,56 @@ async fn choose(lab: &Lab, members: &Members<'_>) -> Result<Victim, Trouble> {
     let view = views.into_iter().next().ok_or_else(|| Trouble::harness("no node of the Redis Cluster answers"))?;
     let mut primaries: Vec<Node> = view.primaries().cloned().collect();
     primaries.sort_by(|a, b| a.slots.cmp(&b.slots));
-    let node = lab.seed.choose("victim", &primaries).ok_or_else(|| Trouble::harness("no primary serves slots"))?;
+    let name = |node: &Node| members.pod_of(node).unwrap_or_else(|| node.address.clone());
+    let node = lab.choose("victim", &primaries, name).ok_or_else(|| Trouble::harness("no primary serves slots"))?;
     let pod =
         members.pod_of(node).ok_or_else(|| Trouble::harness(format!("no pod has the address {}", node.address)))?;
     Ok(Victim { pod, node: node.clone() })
+}
+
+/// Checked while the primary is still down: what was wrong can be looked at then.
+fn check_takeover(lab: &Lab, promise: &str, loss: &Loss<'_>, successor: Option<String>, views: &[Topology]) {
+    let (pod, store, budget) = (&loss.victim.pod, loss.store, Span(loss.budget).in_words());
+    let name = "a replica took over";
+    match successor {
+        Some(id) => lab.check(promise, name, Outcome::Held, format!("node {id} serves its slots")),
+        None => {
+            let told = format!(
+                "no replica took over from {pod} within {}; {budget} are allowed",
+                Span(loss.patience()).in_words()
+            );
+            lab.broken(promise, name, "most of the others saw none", told);
+            lab.broken_at(name, loss.deadline_ms(), format!("no replica had taken over from {pod}"));
+        }
+    }
+    let (name, detail) = ("all slots are served without the lost primary", format!("{} views", views.len()));
+    if topology::all_served(views) {
+        lab.check(promise, name, Outcome::Held, detail);
+        return;
+    }
+    let (whole, all) = (views.iter().filter(|view| view.serves_all()).count(), views.len());
+    let told = format!("{whole} of {all} nodes of {store} saw every slot served without {pod}; most of them have to");
+    lab.broken(promise, name, detail, told);
+    lab.broken_at(name, loss.deadline_ms(), "slots were not served".to_owned());
+}
+
+/// A primary that is down, and the time in which another has to be in its place.
+struct Loss<'a> {
+    store: &'a str,
+    victim: &'a Victim,
+    from_us: u64,
+    budget: Duration,
+}
+
+impl Loss<'_> {
+    /// How long a successor is waited for: long enough to see who is late.
+    fn patience(&self) -> Duration {
+        self.budget * 2
+    }
+
+    fn deadline_ms(&self) -> u64 {
+        self.from_us / 1000 + u64::try_from(self.budget.as_millis()).unwrap_or(u64::MAX)
+    }
 }
 
 /// The node that most of the others see in the victim's place; `None` when there is none at the deadline.
@@ -173,27 +214,38 @@ async fn check_return(lab: &Lab, members: &Members<'_>, victim: &Victim, objecti
         };
         waiting.seen(&lacking);
         if tokio::time::Instant::now() >= waiting.until() {
-            lab.check(promise, name, Outcome::Broken, waiting.gave_up());
+            let (pod, within) = (&victim.pod, objective.rejoin_within.in_words());
+            let told = format!("{pod} was no replica in sync {within} after it could start again: {lacking}");
+            lab.broken(promise, name, waiting.gave_up(), told);
+            lab.broken_at(name, now_us() / 1000, lacking);
             break;
         }
         tokio::time::sleep(ASK_EVERY).await;
     }
     let name = "the system is in its steady state again";
-    match lab.steady(objective.rejoin_within.0).await {
-        Ok(()) => lab.check(promise, name, Outcome::Held, "everything is ready"),
-        Err(trouble) => lab.check(promise, name, Outcome::Broken, trouble.message),
-    }
+    let after = format!("the loss of {}", victim.pod);
+    lab.check_steady(promise, name, objective.rejoin_within.0, ("everything is ready", &after)).await;
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn victim() -> Victim {
+        let line = "a 10.0.0.1:6379@1,r-1.svc master - 0 0 1 connected 0-16383";
+        Victim { pod: "r-1".into(), node: Topology::parse(line).unwrap().nodes.remove(0) }
+    }
+
+    #[test]
+    fn a_failover_is_broken_when_its_time_is_over_and_not_when_it_is_judged() {
+        let victim = victim();
+        let loss = Loss { store: "r", victim: &victim, from_us: 5_000_000, budget: Duration::from_secs(12) };
+        assert_eq!(loss.deadline_ms(), 17_000);
+    }
+
     #[test]
     fn a_shard_is_known_by_the_name_or_the_address_of_its_first_owner() {
-        let node =
-            super::super::topology::Topology::parse("a 10.0.0.1:6379@1,r-1.svc master - 0 0 1 connected 0-16383");
-        let victim = Victim { pod: "r-1".into(), node: node.unwrap().nodes.remove(0) };
+        let victim = victim();
         for (group, is_it) in [
             ("shard of r-1.svc:6379", true),
             ("shard of 10.0.0.1:6379", true),

@@ -52,6 +52,10 @@ impl Topology {
         alive.flat_map(|node| &node.slots).map(|(from, to)| u32::from(to - from) + 1).sum()
     }
 
+    pub fn serves_all(&self) -> bool {
+        self.served() == u32::from(SLOTS)
+    }
+
     /// Who serves a slot.
     pub fn owner(&self, slot: u16) -> Option<&Node> {
         self.primaries().find(|node| node.slots.iter().any(|(from, to)| (*from..=*to).contains(&slot)))
@@ -107,7 +111,7 @@ pub fn successor(views: &[Topology], old: &str, slots: &[(u16, u16)]) -> Option<
 
 /// Whether most of `views` see every slot served.
 pub fn all_served(views: &[Topology]) -> bool {
-    views.iter().filter(|view| view.served() == u32::from(SLOTS)).count() * 2 > views.len()
+    views.iter().filter(|view| view.serves_all()).count() * 2 > views.len()
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
 //! Starting, watching and ending a fleet of clients.
 
-use super::pods::{self, Client, Load, Placement, SecretOf};
+use super::clients::{Client, Load, Placement, SecretOf};
+use super::pods;
 use futures::future::try_join_all;
+use gauntlet_cluster::access::RUN_LABEL;
 use gauntlet_cluster::exec::{self, Output, Place};
 use gauntlet_cluster::progress::Waiting;
 use gauntlet_cluster::{apply, ready};
@@ -9,6 +11,7 @@ use gauntlet_core::Trouble;
 use gauntlet_core::contract::Deployment;
 use gauntlet_core::history::History;
 use gauntlet_core::judgement::{Answer, Question};
+use gauntlet_core::span::Span;
 use gauntlet_core::trouble::OrTrouble;
 use gauntlet_engine::{Lab, histories};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
@@ -86,7 +89,8 @@ impl<'a> Fleet<'a> {
         let node = lab.cluster().quiet_node().map(str::to_owned);
         let settled_within = lab.deployment().contract.objectives.jobs.as_ref().map(|jobs| jobs.settled_within);
         let image = lab.cluster().agent_image().to_owned();
-        let placement = Placement { fleet: format!("{}-{part}", lab.slug()), node, image, load, settled_within };
+        let placement =
+            Placement { fleet: format!("{}-{part}", lab.slug()), node, image, load, seed: lab.seed, settled_within };
         let fleet = Self { lab, clients, placement, part: part.to_owned() };
         let mut objects = pods::policies(lab.deployment(), &fleet.clients);
         objects.push(pods::namespace(&fleet.placement));
@@ -187,6 +191,31 @@ impl<'a> Fleet<'a> {
     /// A client does not answer.
     pub async fn progress(&self, more: u64, deadline: Duration) -> Result<bool, Trouble> {
         self.progress_of(|_| true, more, deadline).await
+    }
+
+    /// Waits until every client is served again, or must have been: who was not, histories tell. That it looks broken is
+    /// known already.
+    ///
+    /// # Errors
+    /// A client does not answer.
+    pub async fn served_again(&self, more: u64, deadline: Duration) -> Result<(), Trouble> {
+        self.served_again_of(|_| true, more, deadline).await
+    }
+
+    /// As [`Fleet::served_again`], of those clients only whose names are wanted.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn served_again_of(
+        &self,
+        wanted: impl Fn(&str) -> bool,
+        more: u64,
+        deadline: Duration,
+    ) -> Result<(), Trouble> {
+        if !self.progress_of(wanted, more, deadline).await? {
+            self.lab.suspect(format!("not every client has succeeded {more} times again within {}", Span(deadline)));
+        }
+        Ok(())
     }
 
     /// As [`Fleet::progress`], of those clients only whose names are wanted.
@@ -303,7 +332,7 @@ pub async fn secret_copies(lab: &Lab, clients: &[Client<'_>], placement: &Placem
 /// They could not be removed.
 pub async fn remove_policies(lab: &Lab) -> Result<(), Trouble> {
     let doing = || "cannot remove the policies of earlier clients";
-    let list = ListParams::default().labels(&format!("{}=clients", pods::LABEL));
+    let list = ListParams::default().labels(&format!("{}=clients,{RUN_LABEL}={}", pods::LABEL, lab.run));
     let api: Api<NetworkPolicy> = Api::all(lab.access().client.clone());
     for policy in api.list(&list).await.or_trouble(doing)?.items {
         let namespace = policy.namespace().unwrap_or_default();

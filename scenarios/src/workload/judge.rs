@@ -1,8 +1,9 @@
 //! What is asked of the histories of a fleet. The questions and their answers are `gauntlet-core`'s, so that a saved run
 //! can be judged again by the same code.
 
+use super::clients::Client;
+use super::environment::CONSUMER;
 use super::fleet::Histories;
-use super::pods::{CONSUMER, Client};
 use gauntlet_core::Evidence;
 use gauntlet_core::checkers::nats;
 use gauntlet_core::contract::Deployment;

@@ -1,20 +1,25 @@
 //! Clients inside the cluster: the agent's workloads, started for one part of a scenario, and what they recorded.
 //!
+//! - [`clients`]: what clients there are
+//! - [`environment`]: what a client is told
 //! - [`pods`]: the objects that a fleet of clients is
 //! - [`fleet`]: starting, watching and ending a fleet
 //! - [`judge`]: from histories to checks of promises
 
+pub mod clients;
+pub mod environment;
 pub mod fleet;
 pub mod judge;
 pub mod pods;
 
+pub use clients::{Client, Load};
 pub use fleet::{Fleet, Histories};
-pub use pods::{Client, Load};
+pub use gauntlet_engine::bus::now_us;
 
 use gauntlet_core::event::Phase;
 use gauntlet_core::{Evidence, Trouble};
 use gauntlet_engine::Lab;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 /// Successes of every client that make a control, and that show that it is at work.
 const AT_WORK: u64 = 50;
@@ -44,10 +49,4 @@ async fn control_round(lab: &Lab, load: Load) -> Result<Evidence, Trouble> {
         return Ok(Evidence::Missing(format!("not every client succeeded {AT_WORK} times without the fault")));
     }
     Ok(judge::control(lab, &histories))
-}
-
-/// Microseconds since 1970, the clock of histories.
-pub fn now_us() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }

@@ -7,7 +7,7 @@ use super::room::{self, Room, SmallVolume};
 use crate::backup::kept::Kept;
 use crate::backup::names;
 use crate::backup::restore::{self, Stopped};
-use crate::backup::round::settled;
+use crate::backup::round::{is_back, settled};
 use crate::backup::take::{self, Subject};
 use crate::backup::wipe::Wipe;
 use async_trait::async_trait;
@@ -64,8 +64,16 @@ impl<'a, K: Kept> Lane<'a, K> {
         Self { lab, subject, kept, outages, healthy: None }
     }
 
-    fn check(&self, name: &str, outcome: Outcome, detail: impl Into<String>) {
-        self.lab.check(self.subject.promise(), name, outcome, detail);
+    /// `broken` says in people's words what it means that it is broken; the detail follows.
+    fn check(&self, name: &str, outcome: Outcome, detail: impl Into<String>, broken: &str) {
+        let (promise, detail) = (self.subject.promise(), detail.into());
+        match outcome {
+            Outcome::Broken => {
+                let told = format!("{}: {broken}: {detail}", self.subject.store.name.value);
+                self.lab.broken(promise, name, detail, told);
+            }
+            outcome => self.lab.check(promise, name, outcome, detail),
+        }
     }
 
     /// Names of Jobs of ours, and of parts of a restore.
@@ -125,7 +133,8 @@ impl<'a, K: Kept> Lane<'a, K> {
             let left = room::left(lab, namespace, &name).await;
             let left = left.map(|all| judge::named_like_backups(&self.subject.patterns(), &all.concat()));
             let (outcome, detail) = judge::incomplete(ended.as_ref(), &left, within);
-            self.check("nothing incomplete reports success while the volume is full", outcome, detail);
+            let name = "nothing incomplete reports success while the volume is full";
+            self.check(name, outcome, detail, "a backup had no room for everything, and still");
         }
         lab.heal(fault).await.map(drop)
     }
@@ -156,13 +165,14 @@ impl<'a, K: Kept> Lane<'a, K> {
         while let Some(fault) = faults.pop() {
             self.lab.heal(fault).await?;
         }
-        let back = settled(self.lab, &self.kept, &healthy.before).await;
+        let back = settled(self.lab, &self.kept, &healthy.before).await.as_it_was();
         back.map_err(|why| Trouble::harness(format!("the store is not as it was once its members are back: {why}")))?;
         Ok(taken)
     }
 
     fn incomplete(&self, outage: &Outage, outcome: Outcome, detail: impl Into<String>) {
-        self.check(&format!("nothing incomplete reports success {}", outage.when), outcome, detail);
+        let broken = format!("a backup could not save everything {}, and still", outage.when);
+        self.check(&format!("nothing incomplete reports success {}", outage.when), outcome, detail, &broken);
     }
 
     /// Whether they really are down, and data cannot be read where it must not be.
@@ -189,9 +199,9 @@ impl<'a, K: Kept> Lane<'a, K> {
         }
         let name = format!("not all data can be read {}", outage.when);
         match self.await_unreadable().await {
-            Ok(why) => self.check(&name, Outcome::Held, why),
+            Ok(why) => self.lab.check(self.subject.promise(), &name, Outcome::Held, why),
             Err(why) => {
-                self.check(&name, Outcome::Unknown, why);
+                self.lab.check(self.subject.promise(), &name, Outcome::Unknown, why);
                 return Ok(false);
             }
         }
@@ -232,21 +242,17 @@ impl<'a, K: Kept> Lane<'a, K> {
         if !took_effect {
             return Ok(Evidence::Missing("the store was never empty".to_owned()));
         }
-        let restored = match self.restore(time, &format!("whole-{word}")).await? {
-            Ok(_) => settled(self.lab, &self.kept, &healthy.before).await,
-            Err(why) => Err(why),
-        };
         let name = format!("a backup that its job called whole {when} brings everything back");
-        match restored {
-            Ok(told) => {
-                self.check(&name, Outcome::Held, told.clone());
-                Ok(Evidence::Shown(format!("the whole artefact restores: {told}")))
-            }
-            Err(why) => {
-                self.check(&name, Outcome::Broken, why.clone());
-                Ok(Evidence::Missing(why))
-            }
+        if let Err(why) = self.restore(time, &format!("whole-{word}")).await? {
+            let broken = format!("a backup that was taken {when} and called whole was not restored");
+            self.check(&name, Outcome::Broken, why.clone(), &broken);
+            return Ok(Evidence::Missing(why));
         }
+        let read = settled(self.lab, &self.kept, &healthy.before).await;
+        Ok(match is_back(self.lab, self.subject.promise(), &name, read) {
+            Ok(told) => Evidence::Shown(format!("the whole artefact restores: {told}")),
+            Err(why) => Evidence::Missing(why),
+        })
     }
 
     /// Restores with half of an artefact missing, each in its turn, and then with all of them whole again.
@@ -260,7 +266,8 @@ impl<'a, K: Kept> Lane<'a, K> {
                     Ok(told) => (Outcome::Broken, format!("{told} with half of {path} missing")),
                     Err(why) => (Outcome::Held, why),
                 };
-                self.check("a restore from half an artefact does not report success", outcome, detail);
+                let name = "a restore from half an artefact does not report success";
+                self.check(name, outcome, detail, "a restore reported success without all of its backup");
             }
             self.lab.heal(fault).await?;
         }
@@ -269,7 +276,8 @@ impl<'a, K: Kept> Lane<'a, K> {
             // Then the failures before may have had another cause.
             Err(why) => (Outcome::Unknown, why),
         };
-        self.check("the same artefact is restored once it is whole again", outcome, detail);
+        let name = "the same artefact is restored once it is whole again";
+        self.lab.check(self.subject.promise(), name, outcome, detail);
         Ok(())
     }
 }
@@ -287,13 +295,16 @@ impl<K: Kept> Trial for Lane<'_, K> {
         let time = match self.time(ended.as_ref(), &entries) {
             Ok(time) => time,
             Err(why) => {
-                self.check(name, Outcome::Broken, why);
+                self.check(name, Outcome::Broken, why, "a backup failed without any fault");
                 return Ok(());
             }
         };
-        self.check(name, Outcome::Held, format!("that of {time} is on {}", self.subject.backup.claim));
+        let (promise, claim) = (self.subject.promise(), &self.subject.backup.claim);
+        self.lab.check(promise, name, Outcome::Held, format!("that of {time} is on {claim}"));
         match measured {
-            Err(why) => self.check("the backup succeeds on a volume with room", Outcome::Unknown, why),
+            Err(why) => {
+                self.lab.check(promise, "the backup succeeds on a volume with room", Outcome::Unknown, why);
+            }
             Ok(need) => {
                 let control = format!("the job succeeded without any fault and took {need} bytes");
                 self.healthy = Some(Healthy { before, time, need, control: Evidence::Shown(control) });

@@ -17,7 +17,7 @@ use super::redis::RedisKept;
 use super::take::Subject;
 use super::tool::Tool;
 use super::trip::{is_nats, is_redis};
-use crate::workload::pods::Client;
+use crate::workload::Client;
 use async_trait::async_trait;
 use futures::future::try_join_all;
 use gauntlet_chaos::hold::HoldContainer;

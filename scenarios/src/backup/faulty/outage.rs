@@ -39,7 +39,10 @@ pub async fn of_redis(lab: &Lab, subject: Subject<'_>) -> Result<Vec<Outage>, Tr
     let shards: Result<Vec<Vec<String>>, Trouble> =
         shards(view).into_iter().map(|nodes| nodes.into_iter().map(pod).collect()).collect();
     let first = subject.store.endpoints.first().map_or("", |endpoint| endpoint.split(['.', ':']).next().unwrap_or(""));
-    let pods = victim(&shards?, first, lab.seed).ok_or_else(|| Trouble::harness("no shard has a primary"))?;
+    let shards = shards?;
+    let pods = victim(&shards, first, lab.seed).ok_or_else(|| Trouble::harness("no shard has a primary"))?;
+    let told = |pods: &Vec<String>| pods.join(" with ");
+    lab.chosen(&told(&pods), &shards.iter().map(told).collect::<Vec<String>>());
     Ok(vec![Outage { when: "while a shard is unreachable", word: "shard", pods, readable: false, copied: false }])
 }
 
@@ -80,7 +83,10 @@ pub fn of_nats(lab: &Lab, subject: Subject<'_>) -> Result<Vec<Outage>, Trouble> 
         StoreKind::NatsJetstream { servers, stream_replicas, .. } => stream_replicas >= servers,
         _ => false,
     };
-    Ok(peers(&pods, everywhere, lab.seed))
+    let outages = peers(&pods, everywhere, lab.seed);
+    let chosen: Vec<&str> = outages.iter().flat_map(|outage| &outage.pods).map(String::as_str).collect();
+    lab.chosen(&chosen.join(" and "), &pods);
+    Ok(outages)
 }
 
 /// `copied` says whether every peer has everything.
