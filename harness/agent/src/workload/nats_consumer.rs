@@ -26,6 +26,9 @@ const AT_ONCE: usize = 32;
 /// How long the server waits for messages before it says that there are none.
 const EXPIRES: Duration = Duration::from_millis(500);
 
+/// How often the consumer is asked where it stands.
+const ASK_EVERY: Duration = Duration::from_millis(500);
+
 /// When the server gives out again what was not acknowledged.
 const ACK_WAIT: Duration = Duration::from_secs(10);
 
@@ -59,15 +62,34 @@ impl Taker {
         stream.get_or_create_consumer(&self.durable, config).await.with_context(unreachable)
     }
 
-    /// Takes until told to stop.
+    /// Takes until told to stop, and asks beside it where the consumer stands: a question that nobody answers must not
+    /// keep messages waiting.
     ///
     /// # Errors
     /// The history cannot be written.
     pub async fn run(self, running: CancellationToken) -> Result<()> {
+        tokio::try_join!(self.take(&running), self.ask_floors(&running)).map(drop)
+    }
+
+    async fn take(&self, running: &CancellationToken) -> Result<()> {
         let mut consumer = None;
         while !running.is_cancelled() {
             self.round(&mut consumer).await?;
             tokio::time::sleep(self.pause).await;
+        }
+        Ok(())
+    }
+
+    async fn ask_floors(&self, running: &CancellationToken) -> Result<()> {
+        let mut known = None;
+        while !running.is_cancelled() {
+            if known.is_none() {
+                known = self.consumer().await.ok();
+            }
+            if let Some(consumer) = &known {
+                self.ask_floor(consumer).await?;
+            }
+            tokio::time::sleep(ASK_EVERY).await;
         }
         Ok(())
     }
@@ -104,7 +126,7 @@ impl Taker {
         }
     }
 
-    /// One batch, its acknowledgements, and the question for the floor.
+    /// One batch and its acknowledgements.
     async fn round(&self, known: &mut Option<PullConsumer>) -> Result<()> {
         let (stream, durable) = (self.stream.clone(), self.durable.clone());
         let op = Operation::NatsFetch { stream: stream.clone(), consumer: durable.clone() };
@@ -123,8 +145,7 @@ impl Taker {
         };
         self.recorder.complete(id, completion)?;
         let acks = messages.iter().zip(self.first_process + 1..).map(|(message, process)| self.ack(message, process));
-        join_all(acks).await.into_iter().collect::<Result<()>>()?;
-        self.ask_floor(consumer).await
+        join_all(acks).await.into_iter().collect()
     }
 
     async fn fetch(&self, consumer: &PullConsumer) -> (Vec<Message>, Option<String>) {
@@ -166,7 +187,9 @@ impl Taker {
 
     async fn ask_floor(&self, consumer: &PullConsumer) -> Result<()> {
         let op = Operation::NatsFloor { stream: self.stream.clone(), consumer: self.durable.clone() };
-        let id = self.recorder.invoke(self.first_process, &format!("{} floor", self.group()), op)?;
+        // Those before it take and acknowledge.
+        let process = self.first_process + 1 + AT_ONCE as u32;
+        let id = self.recorder.invoke(process, &format!("{} floor", self.group()), op)?;
         let completion = match consumer.get_info().await {
             Ok(info) if !is_of_group(&info) => Completion::unknown("told by a server that does not know its peers yet"),
             Ok(info) => Completion::ok(Reply::NatsFloor { floor: info.ack_floor.stream_sequence }),
