@@ -69,7 +69,8 @@ async fn bench(name: &str) -> Result<()> {
     let emitter = bus.emitter();
     let folder = directory.path().to_owned();
     let bounds = Bounds::of_bytes(1 << 20);
-    let collector = Collector::new(emitter.clone(), Redactor::default(), system.clone(), folder, bounds);
+    let (secrets, run) = (Redactor::default(), CLUSTER.to_owned());
+    let collector = Collector::new(emitter.clone(), secrets, system.clone(), run, folder, bounds);
     let order = Order {
         provider: &provider,
         system: &system,

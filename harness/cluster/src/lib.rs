@@ -31,6 +31,7 @@ pub mod jobs;
 pub mod node_agent;
 pub mod nodes;
 pub mod order;
+pub mod ours;
 pub mod ownership;
 pub mod prerequisites;
 pub mod probe;

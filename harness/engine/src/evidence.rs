@@ -41,8 +41,10 @@ pub struct Collector {
     emitter: Emitter,
     redactor: Redactor,
     system: System,
+    /// The run's id.
+    run: String,
     /// The run's folder.
-    run: PathBuf,
+    folder: PathBuf,
     bounds: Bounds,
     /// Files that the events know.
     told: Arc<Mutex<BTreeSet<String>>>,
@@ -58,8 +60,16 @@ pub struct Target<'a> {
 }
 
 impl Collector {
-    pub fn new(emitter: Emitter, redactor: Redactor, system: System, run: PathBuf, bounds: Bounds) -> Self {
-        Self { emitter, redactor, system, run, bounds, told: Arc::default(), versions: BTreeMap::new() }
+    /// Of a run, into its folder.
+    pub fn new(
+        emitter: Emitter,
+        redactor: Redactor,
+        system: System,
+        run: String,
+        folder: PathBuf,
+        bounds: Bounds,
+    ) -> Self {
+        Self { emitter, redactor, system, run, folder, bounds, told: Arc::default(), versions: BTreeMap::new() }
     }
 
     /// Tells these of the run's programs.
@@ -78,7 +88,7 @@ impl Collector {
 
     /// Where something is that is told relative to the run's folder.
     pub(crate) fn path(&self, within: &Path) -> PathBuf {
-        self.run.join(within)
+        self.folder.join(within)
     }
 
     /// Collects evidence. What could not be had is a note, and so is anything else that goes wrong: evidence never changes
@@ -95,7 +105,7 @@ impl Collector {
         let work = async {
             let Some(deployment) = self.system.deployment() else { return Err(Trouble::harness("no such overlay")) };
             let mut namespaces = namespaces(&self.system);
-            let ours = tokio::time::timeout(ANSWERS_WITHIN, evidence::namespaces_of_runs(cluster.access())).await;
+            let ours = tokio::time::timeout(ANSWERS_WITHIN, evidence::namespaces_of(cluster.access(), &self.run)).await;
             let ours = ours.unwrap_or_else(|_| Err("cannot list namespaces: no answer in time".to_owned()));
             let mut problems: Vec<String> = ours.as_ref().err().cloned().into_iter().collect();
             namespaces.extend(ours.unwrap_or_default());
@@ -106,7 +116,7 @@ impl Collector {
                 redactor: &self.redactor,
                 versions: &self.versions,
             };
-            let collected = evidence::collect(scope, &self.run.join(folder), bounds).await;
+            let collected = evidence::collect(scope, &self.folder.join(folder), bounds).await;
             problems.extend(collected.missing);
             self.tell(folder, scenario, &problems);
             Ok(collected.bytes)
@@ -118,7 +128,7 @@ impl Collector {
     /// What is deployed: the contract, the objects as they are applied, and the list of the system's files.
     pub fn system(&self, objects: &[Value], listing: &str) {
         const FOLDER: &str = "system";
-        let folder = self.run.join(FOLDER);
+        let folder = self.folder.join(FOLDER);
         let objects: Vec<Value> = objects.iter().map(|object| self.redactor.object(object.clone())).collect();
         let contract = std::fs::read_to_string(self.system.folder.join("system.yaml")).unwrap_or_default();
         let written = std::fs::create_dir_all(&folder).and_then(|()| {
@@ -134,7 +144,7 @@ impl Collector {
     fn tell(&self, folder: &Path, scenario: Option<&str>, problems: &[String]) {
         let scenario = scenario.map(str::to_owned);
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        for file in excerpt::files(&self.run, folder, &mut told) {
+        for file in excerpt::files(&self.folder, folder, &mut told) {
             self.emitter.emit(Event::EvidenceCollected { scenario: scenario.clone(), file });
         }
         for problem in problems {

@@ -6,6 +6,7 @@ use crate::case::Case;
 use crate::lab::Lab;
 use futures::StreamExt;
 use gauntlet_cluster::Access;
+use gauntlet_cluster::ours::Ours;
 use gauntlet_cluster::timeline::{self, Pods};
 use gauntlet_cluster::view::{Snapshot, View, watches};
 use gauntlet_core::event::Event;
@@ -31,14 +32,15 @@ impl Recorder {
     pub fn start(lab: &Lab, namespaces: BTreeSet<String>) -> Self {
         let mut tasks = JoinSet::new();
         let (emitter, access, view) = (lab.emitter.clone(), lab.access().clone(), lab.scene.view.clone());
-        tasks.spawn(record_events(emitter.clone(), access.client.clone(), lab.name.clone()));
-        tasks.spawn(record_pods(emitter, view.clone(), lab.name.clone()));
+        let ours = || Ours::of(access.clone(), lab.run.clone());
+        tasks.spawn(record_events(emitter.clone(), access.client.clone(), ours(), lab.name.clone()));
+        tasks.spawn(record_pods(emitter, view.clone(), ours(), lab.name.clone()));
         tasks.spawn(keep_logs(lab.case.clone(), access, view, namespaces));
         Self { _tasks: tasks }
     }
 }
 
-async fn record_pods(emitter: Emitter, view: Arc<View>, scenario: String) {
+async fn record_pods(emitter: Emitter, view: Arc<View>, mut ours: Ours, scenario: String) {
     let mut changes = view.changes();
     let mut before = Pods::new();
     view.complete().await;
@@ -46,7 +48,9 @@ async fn record_pods(emitter: Emitter, view: Arc<View>, scenario: String) {
         changes.mark_unchanged();
         let now = timeline::pods(&view.snapshot());
         for seen in timeline::changed(&before, &now) {
-            emitter.emit(Event::PodChanged { scenario: Some(scenario.clone()), seen });
+            if ours.has(&seen.namespace).await {
+                emitter.emit(Event::PodChanged { scenario: Some(scenario.clone()), seen });
+            }
         }
         before = now;
         if changes.changed().await.is_err() {
@@ -86,14 +90,18 @@ fn going(snapshot: &Snapshot, namespaces: &BTreeSet<String>, known: &mut BTreeSe
     news.cloned().collect()
 }
 
-/// What was recorded before is old news: only what a watch brings is told.
-async fn record_events(emitter: Emitter, client: Client, scenario: String) {
+/// What was recorded before is old news: only what a watch brings is told, of the run's own namespaces and of nodes.
+async fn record_events(emitter: Emitter, client: Client, mut ours: Ours, scenario: String) {
     let api: Api<v1::Event> = Api::all(client);
     let mut stream = std::pin::pin!(watcher(api, watches()).default_backoff());
     while let Some(event) = stream.next().await {
         match event {
             Ok(watcher::Event::Apply(event)) => {
                 let seen = timeline::event_seen(&event);
+                let is_of_node = event.involved_object.kind.as_deref() == Some("Node");
+                if !is_of_node && !ours.has(&seen.namespace).await {
+                    continue;
+                }
                 emitter.emit(Event::KubernetesEvent { scenario: Some(scenario.clone()), seen });
             }
             Ok(_) => {}

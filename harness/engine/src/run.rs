@@ -231,7 +231,8 @@ async fn conduct(
         Err(trouble) => (vec![], Some(trouble)),
     };
     redactor.learn(&objects);
-    let collector = Collector::new(emitter.clone(), redactor, options.system.clone(), folder, options.evidence.bounds);
+    let (run, system, bounds) = (options.run.to_string(), options.system.clone(), options.evidence.bounds);
+    let collector = Collector::new(emitter.clone(), redactor, system, run, folder, bounds);
     let collector = collector.with_versions(options.versions);
     collector.system(&objects, listing.as_deref().unwrap_or_default());
     let lanes = options.parallel.clamp(1, options.scenarios.len().max(1));

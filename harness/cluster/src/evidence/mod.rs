@@ -177,13 +177,13 @@ fn too_short(redactor: &Redactor) -> Option<String> {
     (!keys.is_empty()).then(|| format!("{told}, are those of the keys {}", keys.join(", ")))
 }
 
-/// Namespaces that runs have made, for clients among others.
+/// Namespaces that a run has made, for clients among others.
 ///
 /// # Errors
 /// They cannot be listed.
-pub async fn namespaces_of_runs(access: &Access) -> Result<Vec<String>, String> {
+pub async fn namespaces_of(access: &Access, run: &str) -> Result<Vec<String>, String> {
     let api: Api<Namespace> = Api::all(access.client.clone());
-    let list = api.list(&ListParams::default().labels(RUN_LABEL)).await;
+    let list = api.list(&ListParams::default().labels(&format!("{RUN_LABEL}={run}"))).await;
     let list = list.map_err(|error| format!("cannot list namespaces: {}", said(&error)))?;
     Ok(list.items.iter().map(ResourceExt::name_any).collect())
 }
