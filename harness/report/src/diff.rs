@@ -1,8 +1,9 @@
 //! Two runs side by side: what was deployed and where, verdicts, what was broken in one of them only, figures, where the
 //! time went, and what happened when.
 //!
-//! - [`timeline`]: what happened when, from the first fault on
+//! - [`timeline`]: what happened when, from the first fault on; [`names`]: what is called alike in every run
 
+mod names;
 mod timeline;
 
 use crate::story::Run;

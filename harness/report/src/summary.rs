@@ -157,7 +157,8 @@ impl Summary {
             caveats.push(format!("the real programs of these images were not run: {}", list.join("; ")));
         }
         if !self.other_releases.is_empty() {
-            let list: Vec<String> = self.other_releases.iter().map(|(image, ran)| format!("{image}: {ran}")).collect();
+            let list: Vec<String> =
+                self.other_releases.iter().map(|(image, ran)| format!("{ran} for {image}")).collect();
             caveats.push(format!("of these images programs of another release were run: {}", list.join("; ")));
         }
         caveats
@@ -334,9 +335,9 @@ pub(crate) mod tests {
 
     #[test]
     fn programs_of_another_release_are_told_of_in_every_report() {
-        const SAYS: &str = "redis:7.2: Redis server v=7.0.15";
+        const SAYS: &str = "7.0.15 for redis:7.2";
         let held = observations(Outcome::Held);
-        let images = [("redis:7.2".to_owned(), "Redis server v=7.0.15".to_owned())].into();
+        let images = [("redis:7.2".to_owned(), "7.0.15".to_owned())].into();
         let events = [header(&["a"]), Event::OtherReleases { images }, finished("a", held.judge(), held)];
         let records = events.map(|event| Record::new(0, event));
         let (summary, folder) = (Summary::of(&records), std::path::Path::new("r"));

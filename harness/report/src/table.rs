@@ -118,9 +118,10 @@ pub fn printable(text: &str) -> String {
     text.chars().filter(|c| *c == '\n' || !c.is_control()).collect()
 }
 
-/// At most three decimals, and no more than are needed.
+/// At most three decimals, six of what is less than a thousandth, and no more than are needed.
 pub fn number(value: f64) -> String {
-    let text = format!("{value:.3}");
+    // What is measured is not nothing, however small.
+    let text = if value.abs() < 0.001 { format!("{value:.6}") } else { format!("{value:.3}") };
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
@@ -181,7 +182,9 @@ mod tests {
 
     #[test]
     fn numbers_have_no_more_decimals_than_they_need() {
-        for (value, text) in [(9.0, "9"), (9.1, "9.1"), (0.12345, "0.123"), (100.0, "100")] {
+        for (value, text) in
+            [(9.0, "9"), (9.1, "9.1"), (0.12345, "0.123"), (100.0, "100"), (0.000_051_4, "0.000051"), (0.0, "0")]
+        {
             assert_eq!(number(value), text);
         }
     }

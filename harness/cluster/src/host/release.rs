@@ -10,13 +10,18 @@ const PROGRAMS: [(&str, &str); 2] = [("redis", REDIS[0].name), ("nats", NATS[0].
 
 /// Major and minor of the first version in a text.
 pub(crate) fn numbers(text: &str) -> Option<(u32, u32)> {
-    text.split(|c: char| !c.is_ascii_digit() && c != '.').find_map(|word| {
-        let mut numbers = word.split('.').map(|number| number.parse().ok());
-        Some((numbers.next()??, numbers.next()??))
-    })
+    let mut numbers = version(text)?.split('.').map(|number| number.parse().ok());
+    Some((numbers.next()??, numbers.next()??))
 }
 
-/// Images that name one release while a program of another runs in their place, and what that one says of itself.
+/// The first version in a text.
+fn version(text: &str) -> Option<&str> {
+    let is_number = |number: &str| number.parse::<u32>().is_ok();
+    let words = text.split(|c: char| !c.is_ascii_digit() && c != '.').map(|word| word.trim_end_matches('.'));
+    words.into_iter().find(|word| word.contains('.') && word.split('.').take(2).all(is_number))
+}
+
+/// Images that name one release while a program of another runs in their place, and which that is.
 /// `versions` are those of the programs that run: of a cluster that pulls its images none is known, nor told.
 pub fn others(objects: &[Value], versions: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let wanted = objects.iter().flat_map(images::containers).filter_map(|container| container["image"].as_str());
@@ -29,7 +34,7 @@ fn other(image: &str, versions: &BTreeMap<String, String>) -> Option<String> {
     let (_, program) = PROGRAMS.iter().find(|(known, _)| *known == short)?;
     let tag = image.strip_prefix(name)?.split('@').next()?;
     let (said, wanted) = (versions.get(*program)?, numbers(tag)?);
-    (numbers(said)? != wanted).then(|| said.clone())
+    (numbers(said)? != wanted).then(|| version(said).map(str::to_owned)).flatten()
 }
 
 #[cfg(test)]
@@ -58,17 +63,17 @@ mod tests {
                 .map(|(program, said)| (program.to_owned(), said.to_owned()))
                 .into();
         let pod = |image: &str| json!({"kind": "Pod", "spec": {"containers": [{"image": image}]}});
-        for (image, is_told) in [
-            ("redis:7.2", true),
-            ("registry.example:5000/library/redis:7.2-alpine@sha256:abc", true),
-            ("redis:7.0.11", false),
-            ("redis:7", false),
-            ("redis", false),
-            ("nats:2.12-alpine", false),
-            ("nats:2.10", true),
-            ("natsio/nats-box:0.14", false),
+        for (image, told) in [
+            ("redis:7.2", Some("7.0.15")),
+            ("registry.example:5000/library/redis:7.2-alpine@sha256:abc", Some("7.0.15")),
+            ("redis:7.0.11", None),
+            ("redis:7", None),
+            ("redis", None),
+            ("nats:2.12-alpine", None),
+            ("nats:2.10", Some("2.12.8")),
+            ("natsio/nats-box:0.14", None),
         ] {
-            assert_eq!(others(&[pod(image)], &versions).contains_key(image), is_told, "{image}");
+            assert_eq!(others(&[pod(image)], &versions).get(image).map(String::as_str), told, "{image}");
             assert!(others(&[pod(image)], &BTreeMap::new()).is_empty(), "{image}");
         }
     }

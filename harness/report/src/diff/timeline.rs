@@ -1,7 +1,9 @@
 //! What happened when in two runs of a scenario, side by side. Both are aligned at their first fault, since everything
 //! before it only waits for it.
 
+use super::names::lasting;
 use crate::story::{FaultWindow, Story, offset};
+use gauntlet_core::timeline::PodState;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -108,15 +110,15 @@ fn actions(story: &Story) -> Moments {
     by_name(story, story.actions.iter().map(|(at_ms, text)| (*at_ms, format!("action: {}", lasting(text)))))
 }
 
-/// Pods that came to be something else. What they were at the start is no change, and our own clients are none of the
-/// system.
+/// Pods that came to be something else. One that is up when it is first seen was there before; our own clients are none
+/// of the system.
 fn changes(story: &Story) -> Moments {
-    let start_ms = story.phases.first().map_or(story.from_ms, |(at_ms, _)| *at_ms);
+    let is_new = |state| matches!(state, PodState::Pending | PodState::Starting);
     let mut changes = Vec::new();
     for ((_, pod), seen) in story.pods.iter().filter(|((_, pod), _)| !pod.starts_with("gauntlet-")) {
         let mut last = None;
         for (at_ms, seen) in seen {
-            if last != Some(seen.state) && *at_ms >= start_ms {
+            if last.map_or(is_new(seen.state), |last| last != seen.state) {
                 changes.push((*at_ms, format!("pod {} {}", lasting(pod), seen.state.title())));
             }
             last = Some(seen.state);
@@ -177,37 +179,12 @@ fn offset_of(ms: i64) -> String {
     if ms < 0 { offset(0, ms.unsigned_abs()) } else { offset(ms.unsigned_abs(), 0) }
 }
 
-/// A text in which names of pods are what they are in every run: a Deployment gives its pods new ones.
-fn lasting(text: &str) -> String {
-    let in_name = |c: char| c.is_ascii_alphanumeric() || c == '-';
-    let mut lasting = String::new();
-    let mut rest = text;
-    while let Some(start) = rest.find(in_name) {
-        let end = rest[start..].find(|c| !in_name(c)).map_or(rest.len(), |length| start + length);
-        lasting.push_str(&rest[..start]);
-        lasting.push_str(&lasting_name(&rest[start..end]));
-        rest = &rest[end..];
-    }
-    lasting + rest
-}
-
-fn lasting_name(name: &str) -> String {
-    // What Kubernetes makes names of, so that they are no words.
-    let random = |part: &str| part.chars().all(|c| "bcdfghjklmnpqrstvwxz2456789".contains(c));
-    let Some((owner, _)) = name.rsplit_once('-').filter(|(_, last)| last.len() == 5 && random(last)) else {
-        return name.to_owned();
-    };
-    let hash = |part: &str| (6..=10).contains(&part.len()) && random(part);
-    let owner = owner.rsplit_once('-').filter(|(_, part)| hash(part)).map_or(owner, |(owner, _)| owner);
-    format!("{owner}-*")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::story::Run;
     use gauntlet_core::event::{Event, Phase, Record};
-    use gauntlet_core::timeline::{PodSeen, PodState, Series, Violation};
+    use gauntlet_core::timeline::{PodSeen, Series, Violation};
 
     const A: &str = "a";
 
@@ -248,9 +225,9 @@ mod tests {
         let zero = from_ms + 2_000;
         let fault = || "kill db-0".to_owned();
         let mut records = vec![
-            Record::new(from_ms, pod("db-0", PodState::Ready)),
-            Record::new(from_ms, pod("web-98d69bb67-8kcb4", PodState::Ready)),
-            Record::new(from_ms + 1, Event::PhaseStarted { scenario: A.into(), phase: Phase::Inject }),
+            Record::new(from_ms, Event::PhaseStarted { scenario: A.into(), phase: Phase::Inject }),
+            Record::new(from_ms + 1, pod("db-0", PodState::Ready)),
+            Record::new(from_ms + 1, pod("web-98d69bb67-8kcb4", PodState::Ready)),
             Record::new(zero, Event::FaultInjecting { scenario: A.into(), fault: fault() }),
         ];
         records.extend(more.into_iter().map(|(at, event)| Record::new(zero + at, event)));
@@ -308,18 +285,6 @@ mod tests {
         for expected in ["evict n/web-*: +1.0 s → never\n", "evict n/web-*: +5.0 s → never\n", "web-* pending: +7.0 s"]
         {
             assert!(text.contains(expected), "{expected} is not in {text}");
-        }
-    }
-
-    #[test]
-    fn names_that_a_run_gives_anew_are_what_they_are_in_every_run() {
-        for (text, expected) in [
-            ("evict cordum/cordum-scheduler-7d88d5d97-6tbtl: 429", "evict cordum/cordum-scheduler-*: 429"),
-            ("pod cordum-redis-cluster-init-wtzxl", "pod cordum-redis-cluster-init-*"),
-            ("cordum-redis-0, cordum-redis-proxy", "cordum-redis-0, cordum-redis-proxy"),
-            ("überall", "überall"),
-        ] {
-            assert_eq!(lasting(text), expected);
         }
     }
 
