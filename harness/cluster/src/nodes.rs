@@ -6,6 +6,7 @@ use crate::progress::{Progress, Waiting};
 use crate::ready::is_finished;
 use crate::view::View;
 use gauntlet_core::Trouble;
+use gauntlet_core::span::Span;
 use gauntlet_core::trouble::OrTrouble;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Node, Pod};
@@ -16,9 +17,6 @@ use std::time::Duration;
 
 /// How long after a refused eviction it is tried again, at the latest; any change of the budgets tries at once.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
-
-/// How often an eviction that the server had no time for is asked for again.
-const THROTTLED_AT_MOST: u32 = 5;
 
 /// # Errors
 /// What the API said.
@@ -72,30 +70,28 @@ pub enum Eviction {
     },
     /// The pod is not there any more.
     Gone,
+    /// 429 as well, but of a server that has too much to do: when it wants to be asked again.
+    Busy {
+        again: Duration,
+    },
 }
 
 /// Asks once for the eviction of a pod.
 ///
 /// # Errors
-/// Anything but a grant, a refusal by a budget, or a pod that is gone.
+/// Anything but the answers that an [`Eviction`] may have.
 pub async fn evict(access: &Access, namespace: &str, pod: &str) -> Result<Eviction, Trouble> {
     let pods: Api<Pod> = Api::namespaced(access.client.clone(), namespace);
-    let mut answer = pods.evict(pod, &EvictParams::default()).await;
-    for _ in 0..THROTTLED_AT_MOST {
-        let Err(kube::Error::Api(status)) = &answer else { break };
-        if status.code != 429 || is_of_a_budget(status) {
-            break;
-        }
-        let asked = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
-        tokio::time::sleep(Duration::from_secs(asked.clamp(1, 10).into())).await;
-        answer = pods.evict(pod, &EvictParams::default()).await;
-    }
-    match answer {
+    match pods.evict(pod, &EvictParams::default()).await {
         Ok(_) => Ok(Eviction::Granted),
         Err(kube::Error::Api(status)) if is_of_a_budget(&status) => {
             let causes = status.details.iter().flat_map(|details| &details.causes).map(|cause| cause.message.clone());
             let why: Vec<String> = std::iter::once(status.message.clone()).chain(causes).collect();
             Ok(Eviction::Refused { why: why.join(" ") })
+        }
+        Err(kube::Error::Api(status)) if status.code == 429 => {
+            let asked = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
+            Ok(Eviction::Busy { again: Duration::from_secs(asked.clamp(1, 10).into()) })
         }
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(Eviction::Gone),
         Err(error) => Err(Trouble::harness(format!("cannot evict {namespace}/{pod}: {}", said(&error)))),
@@ -107,6 +103,14 @@ pub async fn evict(access: &Access, namespace: &str, pod: &str) -> Result<Evicti
 fn is_of_a_budget(status: &kube::core::Status) -> bool {
     let mut causes = status.details.iter().flat_map(|details| &details.causes);
     status.code == 429 && causes.any(|cause| cause.reason == "DisruptionBudget")
+}
+
+/// What became of a drain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Emptied {
+    Empty(Drained),
+    /// Not in its time: which pods are left, and what was said about them.
+    Late { left: String },
 }
 
 /// What a drain did.
@@ -122,25 +126,21 @@ pub struct Drained {
 /// pods stay, as with `kubectl drain --ignore-daemonsets`.
 ///
 /// # Errors
-/// The node is not empty at the deadline: which pods are left, and what was said about them. Or there are pods of others
-/// that nothing would bring back (`kubectl drain` wants `--force` for them); then nobody is evicted.
+/// The API gave no answer that says anything of the node.
 pub async fn empty(
     access: &Access,
     view: &View,
     node: &str,
     deadline: Duration,
     progress: &dyn Progress,
-) -> Result<Drained, Trouble> {
-    let mut drained = Drained::default();
+) -> Result<Emptied, Trouble> {
+    let (mut drained, mut busy) = (Drained::default(), None);
     let mut waiting = Waiting::start(format!("node {node} to be empty"), deadline, progress);
     let until = waiting.until();
     let work = async {
         let mut granted = BTreeSet::new();
         let mut changes = view.changes();
         view.complete().await;
-        if access.is_shared {
-            check_brought_back(&left_on(&view.snapshot().pods, node), node)?;
-        }
         loop {
             changes.mark_unchanged();
             let left = left_on(&view.snapshot().pods, node);
@@ -148,15 +148,25 @@ pub async fn empty(
                 return Ok(());
             }
             let refused = evict_all(access, &left, &mut granted, &mut drained, progress).await?;
+            busy = refused.busy;
+            let refused = refused.by_budgets;
             waiting.seen(&describe(&left, &refused));
-            let again = if refused.is_empty() { deadline } else { RETRY_AFTER };
+            let again = match busy {
+                Some(again) => again,
+                None if refused.is_empty() => deadline,
+                None => RETRY_AFTER,
+            };
             let _ = tokio::time::timeout(again, changes.changed()).await;
         }
     };
     match tokio::time::timeout_at(until, work).await {
-        Ok(Ok(())) => Ok(drained),
+        Ok(Ok(())) => Ok(Emptied::Empty(drained)),
         Ok(Err(trouble)) => Err(trouble),
-        Err(_) => Err(Trouble::harness(waiting.gave_up())),
+        Err(_) if busy.is_some() => {
+            Err(Trouble::harness(format!("the API server had no time to evict everything from {node} within {}", Span(deadline)))
+                .hint("run again when the cluster has less to do"))
+        }
+        Err(_) => Ok(Emptied::Late { left: waiting.gave_up() }),
     }
 }
 
@@ -170,7 +180,18 @@ fn left_on(pods: &[std::sync::Arc<Pod>], node: &str) -> Vec<std::sync::Arc<Pod>>
 /// Stands on what a kubelet shows of its static pods, which no eviction ends (kubectl's drain, `mirrorPodFilter`).
 const MIRROR: &str = "kubernetes.io/config.mirror";
 
-/// Others may have pods on a node that no controller makes anew.
+/// Makes sure that nobody else loses for good what runs on a node (`kubectl drain` wants `--force` for that).
+///
+/// # Errors
+/// Pods of others that no controller makes anew.
+pub async fn check_drainable(access: &Access, view: &View, node: &str) -> Result<(), Trouble> {
+    if !access.is_shared {
+        return Ok(());
+    }
+    view.complete().await;
+    check_brought_back(&left_on(&view.snapshot().pods, node), node)
+}
+
 fn check_brought_back(pods: &[std::sync::Arc<Pod>], node: &str) -> Result<(), Trouble> {
     let is_controlled = |pod: &Pod| pod.owner_references().iter().any(|owner| owner.controller == Some(true));
     let is_ours = |pod: &Pod| ownership::run_of(pod).is_some();
@@ -184,15 +205,23 @@ fn check_brought_back(pods: &[std::sync::Arc<Pod>], node: &str) -> Result<(), Tr
         .hint("move these pods, or give them a controller"))
 }
 
-/// Asks for every pod not yet granted; returns the refusals. One refused pod does not hold up the others.
+/// What kept pods from being evicted at once.
+#[derive(Default)]
+struct Refusals {
+    by_budgets: Vec<String>,
+    /// When a server that has too much to do wants to be asked again.
+    busy: Option<Duration>,
+}
+
+/// Asks for every pod not yet granted; one that is refused does not hold up the others.
 async fn evict_all(
     access: &Access,
     left: &[std::sync::Arc<Pod>],
     granted: &mut BTreeSet<String>,
     drained: &mut Drained,
     progress: &dyn Progress,
-) -> Result<Vec<String>, Trouble> {
-    let mut refused = Vec::new();
+) -> Result<Refusals, Trouble> {
+    let mut refused = Refusals::default();
     for pod in left {
         let Some(uid) = pod.meta().uid.clone() else { continue };
         if granted.contains(&uid) || pod.metadata.deletion_timestamp.is_some() {
@@ -207,8 +236,9 @@ async fn evict_all(
             }
             Eviction::Refused { why } => {
                 drained.refusals += 1;
-                refused.push(format!("{name}: {why}"));
+                refused.by_budgets.push(format!("{name}: {why}"));
             }
+            Eviction::Busy { again } => refused.busy = Some(again),
             Eviction::Gone => {}
         }
     }

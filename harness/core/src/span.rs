@@ -28,11 +28,11 @@ impl Span {
         (!text.is_empty()).then_some(Self(total))
     }
 
-    /// As sentences have it: `12 s`, `0.4 s`. What takes no time at all took some.
+    /// As sentences have it: `12 s`, `0.4 s`. However little time something took, it took some.
     pub fn in_words(self) -> String {
         let tenths = (self.0.as_millis() + 50) / 100;
         match (tenths / 10, tenths % 10) {
-            (0, 0) => "0.1 s".to_owned(),
+            (0, 0) if !self.0.is_zero() => "0.1 s".to_owned(),
             (seconds, 0) => format!("{seconds} s"),
             (seconds, tenths) => format!("{seconds}.{tenths} s"),
         }

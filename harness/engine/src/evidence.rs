@@ -13,7 +13,7 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What evidence is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +32,7 @@ impl Default for Wanted {
 /// Of evidence of one scenario, unless somebody says otherwise.
 pub const DEFAULT_MIB: usize = 64;
 
-/// How long the API may take to tell which namespaces there are.
+/// How long the API may take to tell which namespaces there are, of the time for all.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 
 /// Collects evidence into a run's folder.
@@ -105,13 +105,16 @@ impl Collector {
         let work = async {
             let Some(deployment) = self.system.deployment() else { return Err(Trouble::harness("no such overlay")) };
             let mut namespaces = namespaces(&self.system);
-            let ours = tokio::time::timeout(ANSWERS_WITHIN, evidence::namespaces_of(cluster.access(), &self.run)).await;
+            let (began, within) = (Instant::now(), ANSWERS_WITHIN.min(bounds.within / 2));
+            let ours = tokio::time::timeout(within, evidence::namespaces_of(cluster.access(), &self.run)).await;
+            let bounds = Bounds { within: bounds.within.saturating_sub(began.elapsed()), ..bounds };
             let ours = ours.unwrap_or_else(|_| Err("cannot list namespaces: no answer in time".to_owned()));
             let mut problems: Vec<String> = ours.as_ref().err().cloned().into_iter().collect();
             namespaces.extend(ours.unwrap_or_default());
             let scope = Scope {
                 cluster,
                 deployment,
+                run: &self.run,
                 namespaces: &namespaces,
                 redactor: &self.redactor,
                 versions: &self.versions,

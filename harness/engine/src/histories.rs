@@ -57,9 +57,9 @@ fn decompressed(path: &Path) -> std::io::Result<String> {
 pub fn ask(folder: &Path, saved: &Saved, redactor: &Redactor) -> Result<(), Trouble> {
     let path = folder.join(QUESTIONS);
     let doing = || format!("cannot write {}", path.display());
-    let line = redactor.known(&serde_json::to_string(saved).or_trouble(doing)?);
+    let line = redactor.lines(&serde_json::to_string(saved).or_trouble(doing)?);
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-    let compressed = encoder.write_all(format!("{line}\n").as_bytes()).and_then(|()| encoder.finish());
+    let compressed = encoder.write_all(line.as_bytes()).and_then(|()| encoder.finish());
     let mut file = OpenOptions::new().create(true).append(true).open(&path).or_trouble(doing)?;
     compressed.and_then(|bytes| file.write_all(&bytes)).or_trouble(doing)
 }
@@ -96,6 +96,7 @@ pub fn asked(folder: &Path) -> Result<Option<Asked>, Trouble> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use gauntlet_core::judgement::disruption::{Drain, Drained};
     use gauntlet_core::judgement::{Jobs, Question};
 
     const LINE: &str = r#"{"kind":"observe","client":"c","at":{"mono_us":1,"wall_us":2},"seen":{"type":"job_state","job":"j","state":null,"terminal":false,"ends":0}}"#;
@@ -128,6 +129,25 @@ mod tests {
         ask(folder.path(), &Saved { histories: BTreeMap::new(), question }, &redactor).unwrap();
         let (questions, _) = asked(folder.path()).unwrap().unwrap();
         assert!(!format!("{questions:?}").contains("pl4nted-value"), "{questions:?}");
+    }
+
+    #[test]
+    fn a_question_can_be_read_whatever_a_secret_is() {
+        let (folder, redactor) = (tempfile::tempdir().unwrap(), Redactor::default());
+        redactor.learn([&serde_json::json!({"kind": "Secret", "stringData": {"a": "120000000", "b": "promise"}})]);
+        let drain = Drain {
+            promise: "p".into(),
+            node: "n".into(),
+            within_us: 120_000_000,
+            from_us: 0,
+            to_us: 1,
+            came_to: Drained::Not { why: "120000000".into() },
+        };
+        ask(folder.path(), &Saved { histories: BTreeMap::new(), question: Question::Drain(drain) }, &redactor).unwrap();
+        let (questions, _) = asked(folder.path()).unwrap().unwrap();
+        let Question::Drain(drain) = &questions[0].question else { panic!("{questions:?}") };
+        assert_eq!(drain.within_us, 120_000_000);
+        assert_eq!(drain.came_to, Drained::Not { why: "REDACTED".into() });
     }
 
     #[test]

@@ -157,7 +157,7 @@ async fn run_on(shared: &Shared, planned: &Planned, mut deployed: Deployed) -> O
         lab.case.broken_off(deployed.cluster.as_ref()).await;
     }
     let unhealed = heal_all(&shared.journal, deployed.cluster.as_ref()).await;
-    drop(recorder);
+    recorder.stop().await;
     if let Some(text) = deployed.cluster.access().hitches.told() {
         shared.emitter.emit(Event::Note { scenario: Some(name.clone()), text });
     }

@@ -5,6 +5,7 @@ use crate::bus::Emitter;
 use crate::case::Case;
 use crate::lab::Lab;
 use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use gauntlet_cluster::Access;
 use gauntlet_cluster::ours::Ours;
 use gauntlet_cluster::timeline::{self, Pods};
@@ -21,10 +22,10 @@ use tokio::task::JoinSet;
 /// Pods that are about to be gone whose logs are fetched at once.
 const AT_ONCE: usize = 4;
 
-/// Records until it is dropped.
+/// Records until it is stopped.
 #[must_use = "nothing is recorded once it is dropped"]
 pub(crate) struct Recorder {
-    _tasks: JoinSet<()>,
+    tasks: JoinSet<()>,
 }
 
 impl Recorder {
@@ -36,7 +37,12 @@ impl Recorder {
         tasks.spawn(record_events(emitter.clone(), access.client.clone(), ours(), lab.name.clone()));
         tasks.spawn(record_pods(emitter, view.clone(), ours(), lab.name.clone()));
         tasks.spawn(keep_logs(lab.case.clone(), access, view, namespaces));
-        Self { _tasks: tasks }
+        Self { tasks }
+    }
+
+    /// Returns when nothing is being written any more.
+    pub async fn stop(mut self) {
+        self.tasks.shutdown().await;
     }
 }
 
@@ -62,21 +68,23 @@ async fn record_pods(emitter: Emitter, view: Arc<View>, mut ours: Ours, scenario
 /// Keeps what pods of the system wrote, as soon as they are seen to go.
 async fn keep_logs(case: Arc<Case>, access: Access, view: Arc<View>, namespaces: BTreeSet<String>) {
     let mut changes = view.changes();
-    let (mut known, mut fetching) = (BTreeSet::new(), JoinSet::new());
-    let free = Arc::new(Semaphore::new(AT_ONCE));
+    // Within this very task, so that whoever ends it ends all of them.
+    let (mut known, mut fetching) = (BTreeSet::new(), FuturesUnordered::new());
+    let free = Semaphore::new(AT_ONCE);
     view.complete().await;
     loop {
         changes.mark_unchanged();
         for pod in going(&view.snapshot(), &namespaces, &mut known) {
-            let (case, access, free) = (case.clone(), access.clone(), free.clone());
-            fetching.spawn(async move {
+            let (case, access, free) = (&case, &access, &free);
+            fetching.push(async move {
                 // It is never closed.
                 let _place = free.acquire().await;
-                case.pod_goes(&access, &pod).await;
+                case.pod_goes(access, &pod).await;
             });
         }
-        if changes.changed().await.is_err() {
-            return;
+        tokio::select! {
+            changed = changes.changed() => if changed.is_err() { return },
+            Some(()) = fetching.next() => {}
         }
     }
 }

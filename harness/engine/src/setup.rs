@@ -6,12 +6,15 @@ use crate::lab::Told;
 use gauntlet_cluster::evidence::{last_words, learn_secrets};
 use gauntlet_cluster::provider::Wanted;
 use gauntlet_cluster::render::Rendered;
-use gauntlet_cluster::view::View;
+use gauntlet_cluster::view::{Snapshot, View};
 use gauntlet_cluster::{Access, Cluster, Provider, apply, prerequisites, ready, render};
 use gauntlet_core::contract::Deployment;
 use gauntlet_core::event::{Event, Stage};
 use gauntlet_core::{Contract, Trouble};
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -179,7 +182,7 @@ impl Order<'_> {
 
     async fn steady(&self, access: &Access, view: &View, told: &Told) -> Result<(), Trouble> {
         let deployment = self.system.known_deployment()?;
-        let condition = |snapshot: &gauntlet_cluster::view::Snapshot| match ready::lacking(deployment, snapshot) {
+        let condition = |snapshot: &Snapshot| match ready::lacking(deployment, snapshot) {
             lacking if lacking.is_empty() => Ok(()),
             lacking => Err(lacking.join("; ")),
         };
@@ -190,7 +193,7 @@ impl Order<'_> {
                 // What was made meanwhile may hold more of them, and logs may say them.
                 let namespaces = evidence::namespaces(self.system);
                 let words = match learn_secrets(access, self.collector.redactor(), &namespaces).await {
-                    Ok(()) => last_words(access, &view.snapshot().pods, 5).await,
+                    Ok(()) => last_words(access, &of_system(&view.snapshot(), &namespaces), 5).await,
                     Err(problem) => vec![format!("no last words: {problem}")],
                 };
                 Err(words.into_iter().fold(trouble, |mut trouble, words| {
@@ -200,6 +203,12 @@ impl Order<'_> {
             }
         }
     }
+}
+
+/// The pods of the system: others may have some on the cluster.
+fn of_system(snapshot: &Snapshot, namespaces: &BTreeSet<String>) -> Vec<Arc<Pod>> {
+    let is_in = |pod: &&Arc<Pod>| pod.namespace().is_some_and(|of| namespaces.contains(&of));
+    snapshot.pods.iter().filter(is_in).cloned().collect()
 }
 
 /// Takes a cluster down; trouble is told to the events. Whether nothing is left.

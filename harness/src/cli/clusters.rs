@@ -80,6 +80,9 @@ pub enum ClusterCommand {
         /// Its name
         #[arg(default_value = "gauntlet")]
         name: String,
+        /// Forget what was kept on a cluster that is none of this machine's, and is gone there
+        #[arg(long)]
+        forget: bool,
     },
     /// List clusters
     List,

@@ -25,16 +25,14 @@ pub async fn cluster(command: ClusterCommand) -> Result<ExitCode, Trouble> {
             let wanted = Wanted { images: contract.images, detached: true, port, ..Wanted::bare(name, nodes) };
             up(&provider, wanted).await
         }
-        ClusterCommand::Down { name } => {
+        ClusterCommand::Down { name, forget } => {
             let kind = super::kind(&super::Details::default())?;
             if kind.ids()?.contains(&name) {
                 kind.discard(&name).await?;
             } else if provider.ids()?.contains(&name) {
                 provider.discard(&name).await?;
             } else if let Some(why) = kept::why(&provider.state_dir, &name) {
-                kept::forget(&provider.state_dir, &name);
-                say(format!("{name} is no cluster of this machine; forgotten: {why}"));
-                return Ok(ExitCode::Passed);
+                return elsewhere(&provider.state_dir, &name, forget, &why);
             } else {
                 return Err(Trouble::input(format!("no cluster is called `{name}`")).hint("see gauntlet cluster list"));
             }
@@ -51,6 +49,18 @@ pub async fn cluster(command: ClusterCommand) -> Result<ExitCode, Trouble> {
             Ok(ExitCode::Passed)
         }
     }
+}
+
+/// What is kept on a cluster that is none of this machine's can only be removed there.
+fn elsewhere(state_dir: &Path, name: &str, forget: bool, why: &str) -> Result<ExitCode, Trouble> {
+    if !forget {
+        return Err(Trouble::input(format!("{name} is not on this machine: {why}"))
+            .hint("remove it where it is: gauntlet clean --cluster kubeconfig --context NAME")
+            .hint("where it is gone already, add --forget"));
+    }
+    kept::forget(state_dir, name);
+    say(format!("forgotten: {name}, {why}"));
+    Ok(ExitCode::Passed)
 }
 
 /// A line for each cluster on this machine, and for what was kept on others.

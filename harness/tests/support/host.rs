@@ -73,5 +73,5 @@ pub fn network() -> String {
     let mut links: Vec<String> = links.map(|link| link.file_name().to_string_lossy().into_owned()).collect();
     links.sort();
     let routes = std::fs::read_to_string("/proc/net/route").unwrap_or_default();
-    format!("{}\n{routes}\n{}", links.join("\n"), output("nft", &["list", "ruleset"]))
+    format!("{}\n{routes}\n{}", links.join("\n"), output("nft", &["--stateless", "list", "ruleset"]))
 }

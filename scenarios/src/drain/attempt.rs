@@ -9,12 +9,16 @@ use gauntlet_core::contract::policy::{Budget, Disruption};
 use gauntlet_core::contract::workload::Workload;
 use gauntlet_core::judgement::disruption::{Eviction as Asked, Evictions, Late};
 use gauntlet_engine::Lab;
+use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::ResourceExt;
 use std::time::Duration;
 
 /// How long the pods of a budget may take to be all ready again after the attempts.
 const READY_AGAIN_WITHIN: Duration = Duration::from_secs(120);
+
+/// How long an API server that has too much to do is waited for.
+const SERVER_HAS_TIME_WITHIN: Duration = Duration::from_secs(60);
 
 /// How many evictions a budget allows when all `replicas` are ready.
 pub fn allowed(allows: Disruption, replicas: u32) -> u32 {
@@ -42,15 +46,11 @@ pub async fn exhaust(lab: &Lab, budget: &Budget, workload: &Workload) -> Result<
     // The last member first, as its controller would take them down.
     pods.sort_by_key(|pod| std::cmp::Reverse(pod.name_any()));
     for pod in pods.iter().filter(|pod| ready::is_ready(pod)).take(usize::try_from(limit + 1).unwrap_or(usize::MAX)) {
-        let refused = match nodes::evict(lab.access(), &workload.namespace.value, &pod.name_any()).await? {
-            Eviction::Gone => continue,
-            Eviction::Granted => None,
-            Eviction::Refused { why } => Some(why),
-        };
-        let came_to = if refused.is_none() { "granted" } else { "refused" };
-        lab.acted(&format!("eviction of {}: {came_to}", pod.name_any()));
-        let enough = refused.is_some();
-        asked.push(Asked { at_us: now_us(), pod: pod.name_any(), refused });
+        let Some(one) = evict(lab, workload, pod, asked.is_empty()).await? else { continue };
+        let came_to = if one.refused.is_none() { "granted" } else { "refused" };
+        lab.acted(&format!("eviction of {}: {came_to}", one.pod));
+        let enough = one.refused.is_some();
+        asked.push(one);
         if enough {
             break;
         }
@@ -66,6 +66,30 @@ pub async fn exhaust(lab: &Lab, budget: &Budget, workload: &Workload) -> Result<
         asked,
         not_back: returned.err().map(|trouble| Late { at_us: now_us(), why: trouble.message }),
     })
+}
+
+/// Asks for an eviction; `None` when the pod is gone. The first may wait for a server that has too much to do; those after it may not, since meanwhile
+/// the pods before would come back.
+///
+/// # Errors
+/// The server had no time.
+async fn evict(lab: &Lab, workload: &Workload, pod: &Pod, may_wait: bool) -> Result<Option<Asked>, Trouble> {
+    let (namespace, name) = (&workload.namespace.value, pod.name_any());
+    let answered = |refused| Ok(Some(Asked { at_us: now_us(), pod: name.clone(), refused }));
+    let until = tokio::time::Instant::now() + if may_wait { SERVER_HAS_TIME_WITHIN } else { Duration::ZERO };
+    loop {
+        let again = match nodes::evict(lab.access(), namespace, &name).await? {
+            Eviction::Granted => return answered(None),
+            Eviction::Refused { why } => return answered(Some(why)),
+            Eviction::Gone => return Ok(None),
+            Eviction::Busy { again } => again,
+        };
+        if tokio::time::Instant::now() + again > until {
+            return Err(Trouble::harness(format!("the API server had no time to evict {namespace}/{name}"))
+                .hint("run again when the cluster has less to do"));
+        }
+        tokio::time::sleep(again).await;
+    }
 }
 
 fn all_ready(workload: &Workload, replicas: u32, snapshot: &Snapshot) -> Result<(), String> {

@@ -9,7 +9,7 @@ use crate::workload::judge::{Allowance, Served, judge_all, judge_gap};
 use crate::workload::{Load, now_us, set_to_work};
 use async_trait::async_trait;
 use gauntlet_chaos::cordon::Cordon;
-use gauntlet_cluster::nodes;
+use gauntlet_cluster::nodes::{self, Emptied};
 use gauntlet_core::checkers::nats::Span as Times;
 use gauntlet_core::contract::Deployment;
 use gauntlet_core::contract::objective::Drain;
@@ -108,15 +108,16 @@ async fn drain_node(
     control: Evidence,
     watcher: &Watcher,
 ) -> Result<bool, Trouble> {
+    nodes::check_drainable(lab.access(), lab.view(), node).await?;
     let (from_us, lost_before) = (now_us(), lost_quorum(lab, watcher));
     watcher.began(&format!("the drain of {node}"));
     let cordon = lab.inject(Cordon::new(node), control).await?;
     lab.phase(Phase::Observe);
-    let emptied = nodes::empty(lab.access(), lab.view(), node, drain.within.0, lab.progress()).await;
-    let is_empty = emptied.is_ok();
+    let emptied = nodes::empty(lab.access(), lab.view(), node, drain.within.0, lab.progress()).await?;
+    let is_empty = matches!(emptied, Emptied::Empty(_));
     let came_to = match emptied {
-        Ok(drained) => Drained::Empty { evicted: drained.evicted.len(), refusals: drained.refusals },
-        Err(trouble) => Drained::Not { why: trouble.message },
+        Emptied::Empty(drained) => Drained::Empty { evicted: drained.evicted.len(), refusals: drained.refusals },
+        Emptied::Late { left } => Drained::Not { why: left },
     };
     let promise = drain.promise.as_str();
     let asked = judgement::disruption::Drain {

@@ -276,7 +276,7 @@ impl<'a> Fleet<'a> {
         for last in [false, true] {
             let text = self.tell(client, "history").await?.stdout;
             // What servers answered is in it.
-            let told = self.lab.redactor.known(&text);
+            let told = self.lab.redactor.lines(&text);
             let file = histories::write(&self.lab.folder, &self.placement.pod_name(client), &told)?;
             match History::parse(&text) {
                 Ok(history) => return Ok((file, history)),

@@ -27,7 +27,7 @@ const AT_ONCE: usize = 32;
 const EXPIRES: Duration = Duration::from_millis(500);
 
 /// How often the consumer is asked where it stands.
-const ASK_EVERY: Duration = Duration::from_millis(500);
+const ASK_EVERY: Duration = Duration::from_millis(100);
 
 /// When the server gives out again what was not acknowledged.
 const ACK_WAIT: Duration = Duration::from_secs(10);

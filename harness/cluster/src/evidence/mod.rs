@@ -55,6 +55,9 @@ const AT_ONCE: usize = 8;
 pub struct Scope<'a> {
     pub cluster: &'a dyn Cluster,
     pub deployment: Deployment<'a>,
+    /// The run's id.
+    pub run: &'a str,
+    /// Those of the run.
     pub namespaces: &'a BTreeSet<String>,
     pub redactor: &'a Redactor,
     /// Of the programs of the run, by name.

@@ -2,7 +2,7 @@
 
 use super::sink::Sink;
 use super::{AT_ONCE, Scope, Task};
-use crate::access::said;
+use crate::access::{RUN_LABEL, said};
 use futures::StreamExt;
 use kube::api::{Api, DynamicObject, ListParams};
 use kube::discovery::{ApiResource, Scope as Reach, verbs};
@@ -10,6 +10,12 @@ use serde_json::Value;
 
 /// Kinds that change with every heartbeat or repeat others.
 const UNINTERESTING: [&str; 2] = ["Lease", "ComponentStatus"];
+
+/// The place of what is in no namespace.
+const CLUSTER: &str = "cluster";
+
+/// Kinds that decide what becomes of everybody's pods.
+const OF_EVERYBODY: [&str; 5] = ["Node", "StorageClass", "IngressClass", "PriorityClass", "RuntimeClass"];
 
 /// A kind in a place.
 pub struct Listed {
@@ -52,7 +58,7 @@ pub async fn all(scope: Scope<'_>, sink: &Sink<'_>) -> Found {
             Reach::Cluster if resource.kind == "Namespace" => {}
             Reach::Cluster => {
                 let api = Api::all_with(client.clone(), &resource);
-                wanted.push(("cluster".to_owned(), resource, api));
+                wanted.push((CLUSTER.to_owned(), resource, api));
             }
             Reach::Namespaced => wanted.extend(scope.namespaces.iter().map(|namespace| {
                 let api = Api::namespaced_with(client.clone(), namespace, &resource);
@@ -62,7 +68,9 @@ pub async fn all(scope: Scope<'_>, sink: &Sink<'_>) -> Found {
     }
     let lists = wanted.into_iter().map(async |(place, resource, api)| match api.list(&ListParams::default()).await {
         Ok(list) => {
-            let objects = list.items.into_iter().filter_map(|object| serde_json::to_value(object).ok()).collect();
+            let objects = list.items.into_iter().filter_map(|object| serde_json::to_value(object).ok());
+            let concerns = |object: &Value| place != CLUSTER || concerns(scope, &resource.kind, object);
+            let objects = objects.filter(concerns).collect();
             Some(Listed { place, plural: resource.plural, objects })
         }
         Err(error) => {
@@ -72,6 +80,14 @@ pub async fn all(scope: Scope<'_>, sink: &Sink<'_>) -> Found {
     });
     let listed: Vec<Option<Listed>> = futures::stream::iter(lists).buffered(AT_ONCE).collect().await;
     Found { listed: listed.into_iter().flatten().filter(|listed| !listed.objects.is_empty()).collect() }
+}
+
+/// Whether something that is in no namespace has to do with the run. On a cluster with other users most of it is theirs.
+fn concerns(scope: Scope<'_>, kind: &str, object: &Value) -> bool {
+    let is_ours = object["metadata"]["labels"][RUN_LABEL] == scope.run;
+    let claimed_from = object["spec"]["claimRef"]["namespace"].as_str();
+    let holds_ours = kind == "PersistentVolume" && claimed_from.is_some_and(|of| scope.namespaces.contains(of));
+    !scope.access().is_shared || OF_EVERYBODY.contains(&kind) || is_ours || holds_ours
 }
 
 /// Writes a file for each kind and place.

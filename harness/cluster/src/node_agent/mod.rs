@@ -37,6 +37,9 @@ const ANSWERS_WITHIN: Duration = Duration::from_secs(45);
 /// Several times within the lease.
 const RENEW_EVERY: Duration = Duration::from_secs(6);
 
+/// How long a node may take for it: one that is silent must not let the leases of the others run out.
+const RENEWS_WITHIN: Duration = Duration::from_secs(6);
+
 /// Whom somebody else has seen, our own watch sees soon.
 const SEEN_WITHIN: Duration = Duration::from_secs(10);
 
@@ -317,11 +320,17 @@ impl Inner {
     async fn renew(self: Arc<Self>) {
         loop {
             tokio::time::sleep(RENEW_EVERY).await;
-            for answer in self.ask_all(&Request::Renew).await {
-                if let Err(trouble) = answer {
-                    tracing::warn!(trouble = trouble.message, "a lease may run out");
+            let Ok(request) = serde_json::to_string(&Request::Renew) else { return };
+            let agents = self.agents();
+            let asked = agents.iter().map(async |(node, pod)| {
+                // Not asked twice: the next round comes soon.
+                match tokio::time::timeout(RENEWS_WITHIN, self.ask_once(pod, &request)).await {
+                    Ok(Ok(_)) => {}
+                    Ok(Err(trouble)) => tracing::warn!(node, trouble = trouble.message, "a lease may run out"),
+                    Err(_) => tracing::warn!(node, "a lease may run out: the agent did not answer in time"),
                 }
-            }
+            });
+            join_all(asked).await;
         }
     }
 

@@ -113,12 +113,16 @@ pub struct Baseline {
 }
 
 impl Baseline {
+    /// No run is held against itself, whether or not it is kept already: it would show nothing but its own figures.
     pub fn against(&self, new: &[Measurement]) -> Comparison {
+        let runs: BTreeSet<&str> = new.iter().map(|measurement| measurement.run.as_str()).collect();
+        let others = self.measurements.iter().filter(|kept| !runs.contains(kept.run.as_str()));
+        let old: Vec<Measurement> = others.cloned().collect();
         Comparison {
             baseline: self.file.clone(),
             level: self.level,
             fails: self.fails,
-            figures: compare(&self.measurements, new, self.level),
+            figures: compare(&old, new, self.level),
         }
     }
 }

@@ -117,3 +117,18 @@ fn holm_goes_on_until_one_is_too_likely() {
         assert_eq!(holm(probabilities, probabilities.len(), 0.05), passes, "{probabilities:?}");
     }
 }
+
+#[test]
+fn a_run_that_is_kept_already_is_not_held_against_itself() {
+    let mut kept = of("a", "f", "s", &TEN);
+    let slow: Vec<Measurement> = [20.0, 21.0, 19.5]
+        .iter()
+        .zip(1..)
+        .map(|(value, round)| Measurement { run: "now".into(), round, value: *value, ..kept[0].clone() })
+        .collect();
+    kept.extend(slow.iter().cloned());
+    let baseline = Baseline { file: "b".into(), measurements: kept, level: LEVEL, fails: true };
+    let compared = baseline.against(&slow);
+    assert!(compared.has_failed(), "{compared:?}");
+    assert_eq!(compared.figures[0].before.count, 10);
+}

@@ -182,14 +182,6 @@ pub enum Read {
 }
 
 impl Read {
-    /// What is not as it was, in a plain sentence.
-    pub fn told(&self) -> String {
-        match self {
-            Self::Unread { why } => format!("nothing could be read after the restore: {why}"),
-            Self::Compared(compared) => compared.told_differences(),
-        }
-    }
-
     /// How much there is as it was.
     ///
     /// # Errors

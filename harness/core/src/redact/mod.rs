@@ -28,6 +28,7 @@ mod view;
 use known::Known;
 use learned::Learned;
 use serde_json::Value;
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -68,9 +69,19 @@ impl Redactor {
         self.known.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// A text without the values that are known. For formats that must be read again: nothing is guessed.
-    pub fn known(&self, text: &str) -> String {
-        self.current().without(text).into_owned()
+    /// Lines of JSON without the values that are known, which must be read again: nothing is guessed, and of a line in which
+    /// something is known only texts are touched, neither numbers nor names of fields.
+    pub fn lines(&self, text: &str) -> String {
+        let known = self.current();
+        let without = |text: &str| known.without(text).into_owned();
+        let line = |line: &str| match (known.without(line), serde_json::from_str(line)) {
+            (Cow::Owned(_), Ok(mut value)) => {
+                object::each_string(&mut value, &without);
+                value.to_string()
+            }
+            (redacted, _) => redacted.into_owned(),
+        };
+        text.lines().map(|text| line(text) + "\n").collect()
     }
 
     /// A text without what is known and without what looks like a secret.

@@ -80,7 +80,8 @@ impl Host {
             network: [
                 said(&["ip", "-o", "address"]),
                 said(&["ip", "route", "show", "table", "all"]),
-                said(&["nft", "list", "ruleset"]),
+                // Without counters: others may have traffic.
+                said(&["nft", "--stateless", "list", "ruleset"]),
                 fs::read_to_string("/proc/sys/net/ipv4/ip_forward").unwrap_or_default(),
             ],
         }

@@ -16,6 +16,7 @@ impl Evictions {
 
         let check = name("an eviction that the budget allows is granted");
         let came = match number {
+            0 if self.asked.is_empty() => Came::unknown("no pod was there to be evicted"),
             0 => Came::broken("not even one eviction was granted", self.none_granted()),
             n if n > limit as usize => {
                 Came::broken(format!("{n} evictions were granted at once, {limit} allowed"), self.too_many(&granted))
@@ -34,9 +35,10 @@ impl Evictions {
         let check = name("an eviction that breaks the budget is refused");
         let came = match refusal {
             Some(why) => Came::held(format!("429: {why}")),
+            None if too_many.is_none() => Came::unknown(format!("{number} evictions were asked for, {limit} are allowed")),
             None => Came::broken(format!("none of {number} evictions was refused"), self.none_refused(number as u64)),
         };
-        if let (None, Some(last)) = (refusal, granted.last()) {
+        if let (None, Some(last)) = (refusal, too_many) {
             answer.broken_at(&check, last.at_us, format!("the eviction of {} was not refused", last.pod));
         }
         answer.rule(&self.promise, &check, came);
@@ -196,13 +198,15 @@ mod tests {
 
     #[test]
     fn both_a_grant_and_a_refusal_must_be_seen() {
-        use Outcome::{Broken, Held};
+        use Outcome::{Broken, Held, Unknown};
         let two: &[u64] = &[1_000_000, 1_400_000];
         for (granted, refused, limit, expected) in [
             (&two[..1], true, 1, [Held, Held]),
             (two, false, 1, [Broken, Broken]),
             (&[], true, 1, [Broken, Held]),
             (&two[..1], true, 2, [Held, Held]),
+            (&two[..1], false, 1, [Held, Unknown]),
+            (&[], false, 1, [Unknown, Unknown]),
         ] {
             let answer = judged(|answer| evictions(granted, refused, limit).answer(answer));
             let outcomes: Vec<Outcome> = answer.rulings.iter().map(|ruling| ruling.outcome).collect();

@@ -158,9 +158,11 @@ impl Question {
                 }
             }
             Self::Restored(asked) => {
-                let came = match asked.read.as_it_was() {
-                    Ok(told) => Came::held(told),
-                    Err(differs) => Came::broken(differs, asked.read.told()),
+                let came = match (&asked.read, asked.read.as_it_was()) {
+                    (_, Ok(told)) => Came::held(told),
+                    // Whether that is the store's fault, what else is asked of it says.
+                    (Read::Unread { .. }, Err(why)) => Came::unknown(format!("nothing could be read: {why}")),
+                    (Read::Compared(compared), Err(differs)) => Came::broken(differs, compared.told_differences()),
                 };
                 answer.rule(&asked.promise, &asked.check, came);
             }

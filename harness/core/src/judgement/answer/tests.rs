@@ -221,9 +221,9 @@ fn what_was_restored_is_compared_with_what_was_lost() {
         ),
         (
             Read::Unread { why: "no answer".into() },
-            Outcome::Broken,
-            "no answer",
-            Some("nothing could be read after the restore: no answer"),
+            Outcome::Unknown,
+            "nothing could be read: no answer",
+            None,
         ),
     ] {
         let question = restored(read);

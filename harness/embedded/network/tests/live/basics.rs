@@ -198,7 +198,7 @@ fn host(directory: &Path) -> Vec<String> {
     vec![
         run(&["ip", "-o", "address"]),
         run(&["ip", "route", "show", "table", "all"]),
-        run(&["nft", "list", "ruleset"]),
+        run(&["nft", "--stateless", "list", "ruleset"]),
         std::fs::read_to_string("/proc/sys/net/ipv4/ip_forward").unwrap(),
         mounts.lines().filter(|line| line.contains(own)).collect(),
     ]
