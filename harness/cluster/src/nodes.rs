@@ -110,7 +110,9 @@ fn is_of_a_budget(status: &kube::core::Status) -> bool {
 pub enum Emptied {
     Empty(Drained),
     /// Not in its time: which pods are left, and what was said about them.
-    Late { left: String },
+    Late {
+        left: String,
+    },
 }
 
 /// What a drain did.
@@ -162,10 +164,11 @@ pub async fn empty(
     match tokio::time::timeout_at(until, work).await {
         Ok(Ok(())) => Ok(Emptied::Empty(drained)),
         Ok(Err(trouble)) => Err(trouble),
-        Err(_) if busy.is_some() => {
-            Err(Trouble::harness(format!("the API server had no time to evict everything from {node} within {}", Span(deadline)))
-                .hint("run again when the cluster has less to do"))
-        }
+        Err(_) if busy.is_some() => Err(Trouble::harness(format!(
+            "the API server had no time to evict everything from {node} within {}",
+            Span(deadline)
+        ))
+        .hint("run again when the cluster has less to do")),
         Err(_) => Ok(Emptied::Late { left: waiting.gave_up() }),
     }
 }

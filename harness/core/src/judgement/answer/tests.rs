@@ -219,12 +219,7 @@ fn what_was_restored_is_compared_with_what_was_lost() {
             "1 differ (1 of a): k is gone",
             Some("1 of 1 keys was not back after the restore"),
         ),
-        (
-            Read::Unread { why: "no answer".into() },
-            Outcome::Unknown,
-            "nothing could be read: no answer",
-            None,
-        ),
+        (Read::Unread { why: "no answer".into() }, Outcome::Unknown, "nothing could be read: no answer", None),
     ] {
         let question = restored(read);
         let text = serde_json::to_string(&question).unwrap();
