@@ -69,8 +69,8 @@ async fn record_pods(emitter: Emitter, view: Arc<View>, mut ours: Ours, scenario
 async fn keep_logs(case: Arc<Case>, access: Access, view: Arc<View>, namespaces: BTreeSet<String>) {
     let mut changes = view.changes();
     // Within this very task, so that whoever ends it ends all of them.
-    let (mut known, mut fetching) = (BTreeSet::new(), FuturesUnordered::new());
     let free = Semaphore::new(AT_ONCE);
+    let (mut known, mut fetching) = (BTreeSet::new(), FuturesUnordered::new());
     view.complete().await;
     loop {
         changes.mark_unchanged();

@@ -16,7 +16,7 @@ mod words;
 
 pub(super) use control::WITHOUT;
 
-use super::question::Question;
+use super::question::{Question, Read};
 use crate::checkers::{Conclusion, Finding};
 use crate::history::{Attempt, History};
 use crate::matrix::asked::Row;
