@@ -20,7 +20,8 @@ pub struct ClusterArgs {
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
 
-    /// Of an existing cluster: do not ask whether to go on
+    /// Of an existing cluster: do not ask whether to go on. Of clusters of kind, to `clean`: delete also those that look
+    /// like ours and are on no record here
     #[arg(long)]
     pub yes: bool,
 }
@@ -33,9 +34,15 @@ pub struct KindArgs {
     #[arg(long, value_name = "NAME|FILE")]
     pub kind_config: Option<String>,
 
-    /// Of clusters of kind: the version of Kubernetes, for example 1.35; kind/images.yaml lists them
+    /// Of clusters of kind: the version of Kubernetes, for example 1.35; kind/images.yaml lists them. On all nodes, also
+    /// where a file of --kind-config names an image
     #[arg(long, value_name = "VERSION")]
     pub kubernetes: Option<String>,
+
+    /// Of clusters of kind: the node image, as `kind build node-image` makes one. On all nodes, in the place of what
+    /// --kubernetes would choose or a file of --kind-config names
+    #[arg(long, conflicts_with = "kubernetes", value_parser = clap::builder::NonEmptyStringValueParser::new(), value_name = "IMAGE")]
+    pub node_image: Option<String>,
 
     /// Of clusters of kind: load the images of this archive, as `docker save` writes it; may be given several times
     #[arg(long, value_name = "FILE")]

@@ -24,6 +24,7 @@ fn command(arguments: &RunArgs, overlay: &str) -> String {
     words.options("--agent-base", &kind.agent_base);
     words.options("--kind-config", &kind.kind_config);
     words.options("--kubernetes", &kind.kubernetes);
+    words.options("--node-image", &kind.node_image);
     words.options("--ready-within", kind.ready_within);
     words.options("--mutant", &arguments.mutant);
     words.options("--image-archive", kind.image_archive.iter().map(|file| file.display()));
@@ -126,6 +127,7 @@ mod tests {
             "gauntlet run --until-fail --keep --evidence all --evidence-limit 7",
             "gauntlet run --system './my system' --overlay \"it's\" --cluster kubeconfig --context 'a b' --kubeconfig '/k $x'",
             "gauntlet run --cluster kind --image-archive a.tar --image-archive 'b c.tar' --kubernetes 1.35",
+            "gauntlet run --cluster kind --kind-config mine.yaml --node-image 'example.com/node:1'",
             "gauntlet run --baseline b.jsonl --level 1% --fail-on-regression --allow-node-faults --mutant redis.failover/no-replicas --no-install",
         ] {
             let first = arguments(given);

@@ -1,7 +1,7 @@
 //! `gauntlet clean`: heals what dead runs left open, then removes dead clusters, or what dead runs left on an
 //! existing one.
 
-use super::{Details, Source, consent};
+use super::{Details, Source, consent, lost};
 use crate::cli::ClusterArgs;
 use crate::console::{self, say};
 use gauntlet_cluster::provider::embedded::Embedded;
@@ -21,15 +21,31 @@ const GONE_WITHIN: Duration = Duration::from_secs(180);
 /// The cluster cannot be reached, or nobody has agreed. What could not be cleaned is printed, and the exit code says so.
 pub async fn clean(arguments: &ClusterArgs) -> Result<ExitCode, Trouble> {
     let details = Details { node_faults: true, ..Details::default() };
-    let cleaned = match super::source(arguments, &details)? {
-        Source::Embedded(provider) => on_this_machine(&provider, &super::kind(&details)?).await,
-        Source::Kind(provider) => of_kind(&provider).await,
-        Source::Kubeconfig(provider) => existing(&provider, arguments.yes).await?,
+    let (cleaned, remarks) = match super::source(arguments, &details)? {
+        Source::Embedded(provider) => {
+            let kind = super::kind(&details)?;
+            let remarks = lost::adopt(&kind, arguments.yes).await.unwrap_or_else(|trouble| {
+                tracing::info!(%trouble, "whether Docker has clusters that are on no record is not known");
+                vec![]
+            });
+            (on_this_machine(&provider, &kind).await, remarks)
+        }
+        Source::Kind(provider) => {
+            let lost = lost::adopt(&provider, arguments.yes).await;
+            let mut cleaned = of_kind(&provider).await;
+            let remarks = lost.unwrap_or_else(|trouble| {
+                cleaned.troubles.push(trouble);
+                vec![]
+            });
+            (cleaned, remarks)
+        }
+        Source::Kubeconfig(provider) => (existing(&provider, arguments.yes).await?, vec![]),
     };
     cleaned.done.iter().for_each(say);
     cleaned.elsewhere.iter().for_each(|run| say(format!("{run}: clean up there with --cluster")));
     cleaned.troubles.iter().for_each(console::report);
-    if cleaned.done.is_empty() && cleaned.troubles.is_empty() && cleaned.elsewhere.is_empty() {
+    remarks.iter().for_each(say);
+    if [&cleaned.done, &cleaned.elsewhere, &remarks].iter().all(|told| told.is_empty()) && cleaned.troubles.is_empty() {
         say("nothing to clean");
     }
     Ok(if cleaned.troubles.is_empty() { ExitCode::Passed } else { ExitCode::Inconclusive })

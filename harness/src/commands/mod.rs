@@ -10,6 +10,7 @@ mod diff;
 mod doctor;
 mod init;
 mod list;
+mod lost;
 mod report;
 mod run;
 
@@ -20,7 +21,7 @@ use gauntlet_cluster::Provider;
 use gauntlet_cluster::images::AGENT_IMAGE;
 use gauntlet_cluster::provider::embedded::Embedded;
 use gauntlet_cluster::provider::kind::load::Agent;
-use gauntlet_cluster::provider::kind::topology::Topology;
+use gauntlet_cluster::provider::kind::topology::{NodeImage, Topology};
 use gauntlet_cluster::provider::kind::{Kind, base};
 use gauntlet_cluster::provider::kubeconfig::{self, Kubeconfig};
 use gauntlet_core::contract::Deployment;
@@ -118,7 +119,12 @@ fn kind(details: &Details<'_>) -> Result<Kind, Trouble> {
             base: arguments.agent_base.clone().unwrap_or_else(base::of_this_machine),
         },
     };
-    let topology = Topology::choose(arguments.kind_config.as_deref(), arguments.kubernetes.as_deref())?;
+    let image = match (&arguments.node_image, &arguments.kubernetes) {
+        (Some(own), _) => NodeImage::Own(own),
+        (None, Some(version)) => NodeImage::Of(version),
+        (None, None) => NodeImage::Default,
+    };
+    let topology = Topology::choose(arguments.kind_config.as_deref(), image)?;
     let mut kind = Kind::new(gauntlet_embedded::default_state_dir(), topology, agent, arguments.image_archive.clone());
     if let Some(within) = arguments.ready_within {
         kind.ready_within = within.0;

@@ -11,7 +11,7 @@ use gauntlet_cluster::images::AGENT_IMAGE;
 use gauntlet_cluster::node_agent::NodeAgents;
 use gauntlet_cluster::provider::kind::Kind;
 use gauntlet_cluster::provider::kind::load::Agent;
-use gauntlet_cluster::provider::kind::topology::Topology;
+use gauntlet_cluster::provider::kind::topology::{NodeImage, Topology};
 use gauntlet_cluster::traffic::Effect;
 use gauntlet_core::{Capability, Evidence};
 use libtest_mimic::Failed;
@@ -158,7 +158,7 @@ impl Machine {
     }
 
     fn provider(&self) -> Result<Kind, Failed> {
-        let topology = Topology::choose(None, None).map_err(text)?;
+        let topology = Topology::choose(None, NodeImage::Default).map_err(text)?;
         let mut kind = Kind::new(self.path("state"), topology, Agent::Given(AGENT_IMAGE.to_owned()), vec![]);
         kind.path = self.path("bin").into();
         Ok(kind)

@@ -8,7 +8,7 @@ use gauntlet_core::span::Span;
 use gauntlet_core::trouble::OrTrouble;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
@@ -19,38 +19,56 @@ use tokio::process::Command;
 /// Lines of a failed program's standard error that are repeated.
 const LAST_WORDS: usize = 8;
 
+/// Starts a program that holds what is its standard input, and so does whoever it starts: what a shell has opened is
+/// passed on.
+const HOLDING: &str = r#"exec "$0" "$@" 9<&0 < /dev/null"#;
+
 /// One call of a program.
 pub struct Call {
     program: PathBuf,
-    command: Command,
-    words: Vec<String>,
+    arguments: Vec<OsString>,
     within: Duration,
+    held: Option<File>,
 }
 
 impl Call {
     pub fn new<A: AsRef<OsStr>>(program: &Path, arguments: impl IntoIterator<Item = A>, within: Duration) -> Self {
-        let mut command = Command::new(program);
-        command.stdin(Stdio::null()).kill_on_drop(true).process_group(0);
-        Self { program: program.to_owned(), command, words: vec![], within }.with(arguments)
+        Self { program: program.to_owned(), arguments: vec![], within, held: None }.with(arguments)
     }
 
     pub fn with<A: AsRef<OsStr>>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
-        for argument in arguments {
-            self.command.arg(&argument);
-            self.words.push(argument.as_ref().to_string_lossy().into_owned());
-        }
+        self.arguments.extend(arguments.into_iter().map(|argument| argument.as_ref().to_owned()));
         self
     }
 
-    /// The program holds the file open as long as it lives.
+    /// The program and everybody that it starts hold the file open as long as they live. By the file they are found and
+    /// ended by whoever gives them up, so the end of this call is not theirs.
     pub fn holding(mut self, file: File) -> Self {
-        self.command.stdin(Stdio::from(file));
+        self.held = Some(file);
         self
     }
 
     fn said(&self) -> String {
         let name = self.program.file_name().unwrap_or(self.program.as_os_str()).to_string_lossy();
-        format!("`{name} {}`", self.words.join(" "))
+        let words: Vec<_> = self.arguments.iter().map(|argument| argument.to_string_lossy()).collect();
+        format!("`{name} {}`", words.join(" "))
+    }
+
+    fn command(self) -> Command {
+        let mut command = match self.held {
+            None => {
+                let mut command = Command::new(&self.program);
+                command.stdin(Stdio::null()).kill_on_drop(true);
+                command
+            }
+            Some(file) => {
+                let mut command = Command::new("/bin/sh");
+                command.args(["-c", HOLDING]).arg(&self.program).stdin(Stdio::from(file));
+                command
+            }
+        };
+        command.args(&self.arguments).process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
     }
 
     /// Runs it to its end. What it printed on standard output.
@@ -58,26 +76,16 @@ impl Call {
     /// # Errors
     /// It cannot be started, does not end within its time, or fails: its last words.
     pub async fn run(self) -> Result<String, Trouble> {
-        self.run_telling(|_| Ok(())).await
-    }
-
-    /// As [`Call::run`]; `tell` hears its process id before it is waited for.
-    ///
-    /// # Errors
-    /// As [`Call::run`], and what `tell` came to.
-    pub async fn run_telling(mut self, tell: impl FnOnce(u32) -> Result<(), Trouble>) -> Result<String, Trouble> {
-        let said = self.said();
-        let child = self.command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-        // The command would keep open what the program is to hold alone.
-        drop(self.command);
+        let (said, within, is_found_again) = (self.said(), self.within, self.held.is_some());
+        // The command is dropped at once: it would keep open what the program is to hold alone.
+        let child = self.command().spawn();
         let child = child.map_err(|error| Trouble::harness(format!("cannot run {said}: {error}")))?;
-        let process = child.id().unwrap_or_default();
+        let leader = child.id().filter(|_| !is_found_again);
         let mut ended = pin!(child.wait_with_output());
         // Dropped before the child is, so that the number still means this group.
-        let mut group = Group::of(process);
-        tell(process)?;
-        let output = match tokio::time::timeout(self.within, ended.as_mut()).await {
-            Err(_) => return Err(Trouble::harness(format!("{said} did not end within {}", Span(self.within)))),
+        let mut group = Group::of(leader);
+        let output = match tokio::time::timeout(within, ended.as_mut()).await {
+            Err(_) => return Err(Trouble::harness(format!("{said} did not end within {}", Span(within)))),
             Ok(output) => output.or_trouble(|| format!("cannot wait for {said}"))?,
         };
         group.has_ended();
@@ -92,8 +100,8 @@ impl Call {
 struct Group(Option<Pid>);
 
 impl Group {
-    fn of(leader: u32) -> Self {
-        Self(i32::try_from(leader).ok().filter(|leader| *leader > 0).map(Pid::from_raw))
+    fn of(leader: Option<u32>) -> Self {
+        Self(leader.and_then(|leader| i32::try_from(leader).ok()).map(Pid::from_raw))
     }
 
     fn has_ended(&mut self) {

@@ -6,13 +6,17 @@
 //! - [`programs`]: what this machine must have; [`command`]: how it is told what to do
 //! - [`maker`]: powers over a cluster that runs; [`outage`]: nodes that are stopped, frozen, disconnected and brought back;
 //!   [`shaping`]: what they send
-//! - [`record`]: what is remembered of a cluster, so that it is deleted whatever happens; [`containers`]: what Docker has
+//! - [`record`]: what is remembered of a cluster, so that it is deleted whatever happens; [`containers`]: what Docker has;
+//!   [`creator`]: who creates it
+//! - [`lost`]: clusters that Docker has and of which nothing is remembered
 
 pub mod base;
 mod command;
 mod containers;
+mod creator;
 mod ingress;
 pub mod load;
+pub mod lost;
 mod maker;
 mod outage;
 mod programs;
@@ -30,6 +34,7 @@ use crate::progress::Logged;
 use crate::view::View;
 use async_trait::async_trait;
 use command::Call;
+use creator::Ending;
 use gauntlet_core::Trouble;
 use gauntlet_core::contract::workload::Image;
 use gauntlet_core::trouble::OrTrouble;
@@ -177,13 +182,15 @@ impl Kind {
     async fn delete(&self, programs: &Programs, id: &str) -> Result<(), Trouble> {
         let record = Record::of(&self.state_dir, id);
         let name = cluster_name(id);
-        let mut troubles: Vec<Trouble> = record.end_creator().await.err().into_iter().collect();
+        let ending = creator::end(&record.lock_file()).await;
+        let still_for = if ending == Ok(Ending::Done) { Duration::ZERO } else { containers::STILL_FOR };
+        let mut troubles: Vec<Trouble> = ending.err().into_iter().collect();
         let kubeconfig = record.kubeconfig();
         let arguments = ["delete", "cluster", "--name", &name, "--kubeconfig"];
         let deleted = Call::new(&programs.kind, arguments, DELETED_WITHIN).with([&kubeconfig]);
         let deleted = deleted.run().await;
         // What kind could not or did not delete goes by its label; only what is left then is trouble.
-        if let Err(trouble) = containers::remove(&programs.docker, &name).await {
+        if let Err(trouble) = containers::remove(&programs.docker, &name, still_for).await {
             troubles.extend(deleted.err());
             troubles.push(trouble);
         }
@@ -196,23 +203,25 @@ impl Kind {
         if troubles.is_empty() {
             return record.remove();
         }
-        let messages: Vec<String> = troubles.into_iter().map(|trouble| trouble.message).collect();
-        Err(Trouble::harness(format!("cannot delete the cluster {name}: {}", messages.join("; ")))
-            .hint("try again with `gauntlet clean --cluster kind`"))
+        let messages: Vec<&str> = troubles.iter().map(|trouble| trouble.message.as_str()).collect();
+        let trouble = Trouble::harness(format!("cannot delete the cluster {name}: {}", messages.join("; ")));
+        let trouble = troubles.iter().flat_map(|trouble| &trouble.hints).fold(trouble, Trouble::hint);
+        Err(trouble.hint("try again with `gauntlet clean --cluster kind`"))
     }
 }
 
 /// Clusters are named after the run that they are for.
+const NAMED: &str = "gauntlet-";
+
 fn cluster_name(id: &str) -> String {
-    format!("gauntlet-{id}")
+    format!("{NAMED}{id}")
 }
 
 async fn create(programs: &Programs, record: &Record, name: &str) -> Result<(), Trouble> {
     let arguments = ["create", "cluster", "--name", name, "--config"];
     let call = Call::new(&programs.kind, arguments, CREATED_WITHIN).with([record.config()]);
     let call = call.with(["--kubeconfig"]).with([record.kubeconfig()]).holding(record.lock()?);
-    let created = call.run_telling(|process| record.held_by(process)).await;
-    created.map(drop).map_err(|trouble| trouble.doing("cannot create the cluster"))
+    call.run().await.map(drop).map_err(|trouble| trouble.doing("cannot create the cluster"))
 }
 
 #[async_trait]
@@ -231,10 +240,15 @@ impl Provider for Kind {
     }
 
     async fn launch(&self, wanted: Wanted) -> Result<Box<dyn Cluster>, Trouble> {
-        let programs = self.programs(self.topology.oldest_kind).await?;
+        let interrupted = || Trouble::harness("interrupted");
+        let programs = tokio::select! {
+            biased;
+            () = wanted.interrupted.cancelled() => return Err(interrupted()),
+            programs = self.programs(self.topology.oldest_kind) => programs?,
+        };
         let brought_up = tokio::select! {
             biased;
-            () = wanted.interrupted.cancelled() => Err(Trouble::harness("interrupted")),
+            () = wanted.interrupted.cancelled() => Err(interrupted()),
             brought_up = self.bring_up(&programs, &wanted) => brought_up,
         };
         match brought_up {
@@ -255,12 +269,18 @@ impl Provider for Kind {
 
     async fn find(&self, id: &str) -> Result<Option<Box<dyn Cluster>>, Trouble> {
         let record = Record::of(&self.state_dir, id);
-        if !record.kubeconfig().is_file() {
+        if !record.exists() {
             return Ok(None);
         }
         let programs = self.programs(topology::ANY_KIND).await?;
-        if containers::of(&programs.docker, &cluster_name(id)).await?.is_empty() {
+        let name = cluster_name(id);
+        let found = containers::of(&programs.docker, &name).await?;
+        if found.is_empty() {
             return Ok(None);
+        }
+        containers::can_answer(&name, &found)?;
+        if !record.kubeconfig().is_file() {
+            lost::export_kubeconfig(&programs, &record, &name).await?;
         }
         let access = Access::from_kubeconfig(&record.kubeconfig()).await?;
         let agents = NodeAgents::find(&access, run_of(id)).await?;

@@ -57,7 +57,7 @@ fn needed(oldest_kind: Version) -> [Needed; 3] {
             name: "kind",
             arguments: &["version"],
             oldest: oldest_kind,
-            because: "the node image was built for it; --kubernetes chooses another".to_owned(),
+            because: "the node image was built for it; --kubernetes and --node-image choose another".to_owned(),
             remedy: GET_KIND,
         },
         Needed {
@@ -103,7 +103,7 @@ fn trouble(gaps: &[Gap]) -> Trouble {
 }
 
 /// Only where the path says: other places are for packages of the distribution.
-fn on_path(path: &OsStr, name: &str) -> Option<PathBuf> {
+pub(super) fn on_path(path: &OsStr, name: &str) -> Option<PathBuf> {
     std::env::split_paths(path).map(|folder| folder.join(name)).find(|program| program.is_file())
 }
 
@@ -150,8 +150,8 @@ mod tests {
                 &kind,
                 "kind v0.30.0 go1.24.6 linux/amd64\n",
                 Some(
-                    "kind 0.30.0 is too old: 0.33.0 or later is needed (the node image was built for it; --kubernetes \
-                     chooses another)",
+                    "kind 0.30.0 is too old: 0.33.0 or later is needed (the node image was built for it; --kubernetes and \
+                     --node-image choose another)",
                 ),
             ),
             (&kubectl, r#"{"clientVersion": {"major": "1", "gitVersion": "v1.36.2"}}"#, None),

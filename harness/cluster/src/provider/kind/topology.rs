@@ -23,15 +23,26 @@ pub const ANY_KIND: Version = (0, 0, 0);
 #[serde(deny_unknown_fields)]
 struct Images {
     default: String,
-    versions: BTreeMap<String, NodeImage>,
+    versions: BTreeMap<String, Pinned>,
 }
 
 /// A node image, and the oldest kind that may use it.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct NodeImage {
+struct Pinned {
     image: String,
     kind: String,
+}
+
+/// Which image nodes are to be of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NodeImage<'a> {
+    /// The one that is pinned for the default version, where a file names none.
+    Default,
+    /// The one that is pinned for a minor version such as `1.35`, whatever a file names.
+    Of(&'a str),
+    /// One of the user's own, whatever a file names. Whether the installed kind can use it only that can tell.
+    Own(&'a str),
 }
 
 /// What clusters are to be like.
@@ -46,24 +57,17 @@ pub struct Topology {
 }
 
 impl Topology {
-    /// `config` is the name of a bundled configuration or a file, `kubernetes` a minor version such as `1.35`. Nodes for
-    /// which a file names an image keep it, unless a version is asked for.
+    /// `config` is the name of a bundled configuration or a file.
     ///
     /// # Errors
     /// There is no such configuration or version, or the file is none of kind's.
-    pub fn choose(config: Option<&str>, kubernetes: Option<&str>) -> Result<Self, Trouble> {
+    pub fn choose(config: Option<&str>, image: NodeImage<'_>) -> Result<Self, Trouble> {
         let name = config.unwrap_or(BUNDLED[0].0);
         let bundled = BUNDLED.iter().find(|(bundled, _)| *bundled == name).map(|(_, text)| (*text).to_owned());
         let scales = bundled.is_some();
         let text = bundled.map_or_else(|| read(name), Ok)?;
         let mut config = parse(name, &text)?;
-        let image = node_image(kubernetes)?;
-        let oldest_kind = version_in(&image.kind).unwrap_or_default();
-        for node in nodes(&mut config) {
-            if kubernetes.is_some() || node["image"].is_null() {
-                node["image"] = image.image.as_str().into();
-            }
-        }
+        let oldest_kind = set_images(nodes(&mut config), image)?;
         Ok(Self { config, scales, oldest_kind })
     }
 
@@ -123,15 +127,35 @@ fn scale(nodes: &mut Vec<Value>, wanted: usize) {
     }
 }
 
-fn node_image(kubernetes: Option<&str>) -> Result<NodeImage, Trouble> {
+/// Gives nodes their image. The oldest kind that may use what is pinned; any will do where that is used by none.
+fn set_images(nodes: &mut [Value], image: NodeImage<'_>) -> Result<Version, Trouble> {
+    let (version, keeps_named) = match image {
+        NodeImage::Own(own) => {
+            nodes.iter_mut().for_each(|node| node["image"] = own.into());
+            return Ok(ANY_KIND);
+        }
+        NodeImage::Of(version) => (Some(version), false),
+        NodeImage::Default => (None, true),
+    };
+    let pinned = pinned(version)?;
+    let mut oldest_kind = ANY_KIND;
+    for node in nodes.iter_mut().filter(|node| !keeps_named || node["image"].is_null()) {
+        node["image"] = pinned.image.as_str().into();
+        oldest_kind = version_in(&pinned.kind).unwrap_or_default();
+    }
+    Ok(oldest_kind)
+}
+
+/// The image that is pinned for a version, or for the default one.
+fn pinned(version: Option<&str>) -> Result<Pinned, Trouble> {
     let images: Images =
         yaml::parse("kind/images.yaml", IMAGES).map_err(|problem| Trouble::harness(problem.to_string()))?;
-    let wanted = kubernetes.unwrap_or(&images.default).trim_start_matches('v');
+    let wanted = version.unwrap_or(&images.default).trim_start_matches('v');
     images.versions.get(wanted).cloned().ok_or_else(|| {
         let known: Vec<&str> = images.versions.keys().map(String::as_str).collect();
         let trouble = Trouble::input(format!("no node image of Kubernetes {wanted} is known"));
         let trouble = suggest::sentence(wanted, known.iter().copied()).into_iter().fold(trouble, Trouble::hint);
-        trouble.hint(format!("known are {}; --kind-config takes a file with an image of your own", known.join(", ")))
+        trouble.hint(format!("known are {}; --node-image takes an image of your own", known.join(", ")))
     })
 }
 
@@ -148,7 +172,7 @@ mod tests {
     fn every_version_is_pinned_by_a_digest_and_runs_what_it_says() {
         let images: Images = yaml::parse("images.yaml", IMAGES).unwrap();
         assert!(images.versions.contains_key(&images.default));
-        for (version, NodeImage { image, kind }) in images.versions {
+        for (version, Pinned { image, kind }) in images.versions {
             let (tag, digest) = image.strip_prefix("kindest/node:v").unwrap().split_once("@sha256:").unwrap();
             assert!(tag.starts_with(&format!("{version}.")), "{version}: {image}");
             assert!(digest.len() == 64 && digest.bytes().all(|b| b.is_ascii_hexdigit()), "{image}");
@@ -158,7 +182,7 @@ mod tests {
 
     #[test]
     fn the_number_of_workers_follows_the_run() {
-        let topology = Topology::choose(None, None).unwrap();
+        let topology = Topology::choose(None, NodeImage::Default).unwrap();
         for workers in [1, 3, 5] {
             let (config, count) = topology.cluster("g", workers);
             assert_eq!(count, usize::from(workers) + 1);
@@ -172,7 +196,7 @@ mod tests {
 
     #[test]
     fn another_configuration_goes_with_any_version() {
-        let topology = Topology::choose(Some("three-control-planes"), Some("1.35")).unwrap();
+        let topology = Topology::choose(Some("three-control-planes"), NodeImage::Of("1.35")).unwrap();
         let (config, _) = topology.cluster("g", 1);
         assert_eq!(roles(&config), ["control-plane", "control-plane", "control-plane", "worker"]);
         assert!(config["nodes"][2]["image"].as_str().unwrap().starts_with("kindest/node:v1.35."), "{config}");
@@ -181,7 +205,7 @@ mod tests {
     #[test]
     fn one_worker_has_the_ports_of_an_ingress_controller_and_its_label() {
         for (config, workers) in [(None, 1), (None, 3), (None, 5), (Some("three-control-planes"), 2)] {
-            let (config, _) = Topology::choose(config, None).unwrap().cluster("g", workers);
+            let (config, _) = Topology::choose(config, NodeImage::Default).unwrap().cluster("g", workers);
             let nodes = config["nodes"].as_array().unwrap();
             let with_ports: Vec<&Value> = nodes.iter().filter(|node| !node["extraPortMappings"].is_null()).collect();
             assert_eq!(with_ports.len(), 1, "{config}");
@@ -191,28 +215,50 @@ mod tests {
         }
     }
 
+    fn file(nodes: &Value) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let mine = json!({"kind": "Cluster", "apiVersion": "kind.x-k8s.io/v1alpha4", "nodes": nodes});
+        std::fs::write(file.path(), mine.to_string()).unwrap();
+        file
+    }
+
     #[test]
-    fn a_users_file_decides_the_nodes_and_may_name_images() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("mine.yaml");
-        let mine = json!({"kind": "Cluster", "apiVersion": "kind.x-k8s.io/v1alpha4",
-            "nodes": [{"role": "control-plane"}, {"role": "worker", "image": "example.com/node:1"}]});
-        std::fs::write(&file, mine.to_string()).unwrap();
-        let (config, count) = Topology::choose(file.to_str(), None).unwrap().cluster("g", 7);
-        assert_eq!(count, 2);
-        assert_eq!(config["nodes"][1]["image"], "example.com/node:1");
-        assert!(config["nodes"][0]["image"].as_str().unwrap().contains("@sha256:"), "{config}");
-        let (config, _) = Topology::choose(file.to_str(), Some("1.30")).unwrap().cluster("g", 7);
-        assert!(config["nodes"][1]["image"].as_str().unwrap().contains(":v1.30."), "{config}");
+    fn images_are_those_asked_for_then_those_of_the_file_and_a_pinned_one_asks_for_its_kind_where_it_is_used() {
+        let mine = "example.com/mine:1";
+        let own = "example.com/node:1";
+        let (some, all) = (
+            json!([{"role": "control-plane"}, {"role": "worker", "image": own}]),
+            json!([{"role": "control-plane", "image": own}, {"role": "worker", "image": own}]),
+        );
+        let (default, old) = (":v1.36.", ":v1.30.");
+        for (nodes, image, images, oldest_kind) in [
+            (&some, NodeImage::Default, [default, own], (0, 33, 0)),
+            (&some, NodeImage::Of("1.30"), [old, old], (0, 25, 0)),
+            (&some, NodeImage::Own(mine), [mine, mine], ANY_KIND),
+            (&all, NodeImage::Default, [own, own], ANY_KIND),
+            (&all, NodeImage::Of("v1.30"), [old, old], (0, 25, 0)),
+            (&all, NodeImage::Own(mine), [mine, mine], ANY_KIND),
+        ] {
+            let file = file(nodes);
+            let topology = Topology::choose(file.path().to_str(), image).unwrap();
+            assert_eq!(topology.oldest_kind, oldest_kind, "{nodes} {image:?}");
+            let (config, count) = topology.cluster("g", 7);
+            assert_eq!(count, 2);
+            for (node, expected) in config["nodes"].as_array().unwrap().iter().zip(images) {
+                assert!(node["image"].as_str().unwrap().contains(expected), "{image:?}: {config}");
+            }
+        }
+        let (config, _) = Topology::choose(None, NodeImage::Own(mine)).unwrap().cluster("g", 7);
+        assert!(config["nodes"].as_array().unwrap().iter().all(|node| node["image"] == mine), "{config}");
     }
 
     #[test]
     fn what_is_not_known_is_bad_input_that_says_what_is() {
-        for (config, version, hint) in [
-            (None, Some("1.12"), "known are 1.30,"),
-            (Some("three-control-plane"), None, "name a file, or one of cluster, three-control-planes"),
+        for (config, image, hint) in [
+            (None, NodeImage::Of("1.12"), "known are 1.30,"),
+            (Some("three-control-plane"), NodeImage::Default, "name a file, or one of cluster, three-control-planes"),
         ] {
-            let trouble = Topology::choose(config, version).unwrap_err();
+            let trouble = Topology::choose(config, image).unwrap_err();
             assert_eq!(trouble.exit_code(), gauntlet_core::ExitCode::BadInput);
             assert!(trouble.hints.iter().any(|found| found.contains(hint)), "{:?}", trouble.hints);
         }
