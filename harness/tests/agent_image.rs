@@ -12,7 +12,7 @@ const RUN: &str = "test-of-the-agent-image";
 const PULLED: &str = "debian:12-slim";
 const MADE: &str = "gauntlet-test/base:made";
 
-/// What the image may be larger than the program: a C library and `nft`, not a distribution.
+/// What is beside the program: a C library and `nft`, not a distribution.
 const LIBRARIES: u64 = 20 << 20;
 
 fn docker(arguments: &[&str]) -> Output {
@@ -79,7 +79,7 @@ fn make_base() -> bool {
     }
     let folder = tempfile::tempdir().expect("a temporary folder");
     let made = Command::new("debootstrap")
-        .args(["--variant=minbase", "--include=nftables", "bookworm"])
+        .args(["--variant=minbase", "--include=nftables,binutils", "bookworm"])
         .arg(folder.path())
         .output();
     let made = made.expect("debootstrap starts");
@@ -88,6 +88,15 @@ fn make_base() -> bool {
     let imported = Command::new("sh").args(["-c", &script]).output().expect("sh starts");
     said(&imported);
     true
+}
+
+/// How large a program is without what only a debugger wants.
+fn stripped_size(program: &Path, folder: &Path) -> u64 {
+    let copy = folder.join("stripped");
+    let strip =
+        Command::new("strip").arg("-o").arg(&copy).arg(program).output().expect("strip starts: binutils has it");
+    said(&strip);
+    std::fs::metadata(copy).unwrap().len()
 }
 
 /// Removes what was built, whatever the test comes to.
@@ -121,8 +130,8 @@ fn the_agents_image_is_built_and_small_and_its_program_starts_as_nobody() {
     let inspect = |format: &str| said(&docker(&["image", "inspect", "--format", format, tag]));
     assert_eq!(inspect("{{.Config.User}}"), "65532:65532");
     let size: u64 = inspect("{{.Size}}").parse().unwrap();
-    let program_size = std::fs::metadata(program).unwrap().len();
-    assert!(size < program_size + LIBRARIES, "{size} bytes for a program of {program_size}");
+    let stripped = stripped_size(program, folder.path());
+    assert!(size < stripped + LIBRARIES, "{size} bytes for a program of {stripped} without what a debugger wants");
 
     let pod = ["run", "--rm", "--network", "none", "--read-only", "--cap-drop", "ALL", tag];
     let help = said(&docker(&[&pod[..], &["--help"]].concat()));

@@ -68,6 +68,59 @@ fn a_run_that_is_interrupted_while_kind_creates_gives_that_up_at_once() {
 }
 
 #[test]
+fn what_the_engine_still_makes_is_gone_when_an_interrupted_run_has_ended() {
+    // Who has asked for it hears that it is made, or is given up before.
+    for late in ["waits", "hangs"] {
+        let machine = Machine::new(NOWHERE);
+        let mut run = machine.start(&[], &[("FAKE_LATE", late)]);
+        machine.await_creating();
+        interrupt(&run);
+        assert_eq!(run.wait().expect("the run ends").code(), Some(130), "{late}");
+        machine.await_that("the engine to make a node", || machine.place.path("fake/made").exists());
+        machine.assert_nothing_is_left();
+    }
+}
+
+#[test]
+fn what_the_engine_still_makes_is_gone_when_kind_has_failed() {
+    let machine = Machine::new(NOWHERE);
+    let ended = machine.run(&[], &[("FAKE_LATE", "fails")]);
+    assert_eq!(ended.code, 3, "{}{}", ended.stdout, ended.stderr);
+    assert!(ended.stdout.contains("no luck with another node"), "{}", ended.stdout);
+    machine.await_that("the engine to make a node", || machine.place.path("fake/made").exists());
+    machine.assert_nothing_is_left();
+}
+
+#[test]
+fn what_the_engine_still_makes_for_a_killed_run_is_gone_after_a_clean_up() {
+    let machine = Machine::new(NOWHERE);
+    let mut run = machine.start(&[], &[("FAKE_LATE", "waits")]);
+    machine.await_creating();
+    run.kill().expect("the run can be killed");
+    run.wait().expect("the run ends");
+    let cleaned = machine.clean();
+    assert_eq!(cleaned.code, 0, "{}{}", cleaned.stdout, cleaned.stderr);
+    machine.await_that("the engine to make a node", || machine.place.path("fake/made").exists());
+    machine.assert_nothing_is_left();
+}
+
+#[test]
+fn a_run_that_is_interrupted_at_any_step_gives_it_up_at_once() {
+    let Some(cluster) = Elsewhere::start() else { return };
+    for step in ["docker build", "docker image save", "kind load"] {
+        let machine = Machine::new(&cluster.kubeconfig);
+        let mut run = machine.start(&[], &[("FAKE_HANG_AT", step)]);
+        machine.await_call(step);
+        interrupt(&run);
+        let began = Instant::now();
+        assert_eq!(run.wait().expect("the run ends").code(), Some(130), "{step}");
+        // What hangs does so for ten minutes.
+        assert!(began.elapsed() < SHOWS_WITHIN, "{step}: {:?}", began.elapsed());
+        machine.assert_nothing_is_left();
+    }
+}
+
+#[test]
 fn an_interrupted_run_deletes_its_cluster() {
     let Some(cluster) = Elsewhere::start() else { return };
     let machine = Machine::new(&cluster.kubeconfig);

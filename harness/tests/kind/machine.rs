@@ -35,6 +35,15 @@ impl Machine {
         std::fs::write(self.place.path("fake/images").join(file), "").unwrap();
     }
 
+    /// The engine has the nodes of a cluster.
+    pub fn has_cluster(&self, name: &str) {
+        std::fs::write(self.place.path("fake/clusters").join(name), "").unwrap();
+    }
+
+    pub fn lists_cluster(&self, name: &str) -> bool {
+        self.place.path("fake/clusters").join(name).exists()
+    }
+
     pub fn command(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Command {
         let mut command = self.place.command(arguments);
         command
@@ -87,6 +96,12 @@ impl Machine {
 
     pub fn gauntlet(&self, arguments: &[&str]) -> Ended {
         ended(self.command(arguments, &[]).output().expect("the program starts"))
+    }
+
+    /// What kind was told to create last.
+    pub fn last_config(&self) -> serde_json::Value {
+        let config = std::fs::read_to_string(self.place.path("fake/config")).expect("kind was told what to create");
+        serde_json::from_str(&config).expect("it is JSON")
     }
 
     pub fn calls(&self) -> Vec<String> {

@@ -3,13 +3,14 @@
 //!
 //! - [`machine`]: where those programs are
 //! - [`refused`], [`steps`], [`whole`], [`ended`]: runs there, by how far they come
-//! - [`nodes`]: what is left of faults of nodes
+//! - [`nodes`]: what is left of faults of nodes; [`lost`]: clusters that nothing is remembered of
 
 #[allow(dead_code)] // not every test uses all of it
 #[path = "../support/mod.rs"]
 mod support;
 
 mod ended;
+mod lost;
 mod machine;
 mod nodes;
 mod refused;

@@ -24,7 +24,7 @@ fn what_a_killed_run_did_to_nodes_is_undone_by_a_clean_up() {
         (outage("node-1", Outage::Stop), "kill node-1"),
         (outage("node-2", Outage::Freeze), "pause node-2"),
         (outage("node-3", Outage::Disconnect), "network disconnect kind node-3"),
-        (shaped, "exec node-4 tc qdisc replace dev eth0 root netem loss 5%"),
+        (shaped, "exec node-4 tc qdisc replace dev eth0 root handle 6a6e: netem loss 5%"),
         // It was killed before it came to this.
         (outage("node-5", Outage::Stop), "version"),
     ] {
@@ -32,6 +32,19 @@ fn what_a_killed_run_did_to_nodes_is_undone_by_a_clean_up() {
         machine.docker(told);
     }
     drop(dead);
+
+    // Nothing is undone where the API cannot answer: a node that is paused does not run.
+    let leading = format!("gauntlet-{id}-control-plane");
+    machine.docker(&format!("pause {leading}"));
+    let cleaned = machine.clean();
+    assert_eq!(cleaned.code, 3, "{}{}", cleaned.stdout, cleaned.stderr);
+    for said in [format!("{leading} is paused"), format!("`docker unpause {leading}`")] {
+        assert!(cleaned.stderr.contains(&said), "{said}: {}", cleaned.stderr);
+    }
+    machine.docker(&format!("unpause {leading}"));
+
+    // How it is reached kind knows, too.
+    std::fs::remove_file(machine.place.path("state/kind").join(&id).join("kubeconfig")).expect("it was there");
 
     // What cannot be undone stays on record, and the rest is undone.
     let cleaned = machine.clean_with(&[("FAKE_FAIL", "docker unpause")]);

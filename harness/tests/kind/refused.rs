@@ -52,6 +52,8 @@ fn bad_choices_are_told_before_anything_is_started() {
     let machine = Machine::new(NOWHERE);
     for (more, message) in [
         (&["--kubernetes", "1.12"][..], "no node image of Kubernetes 1.12 is known"),
+        (&["--kubernetes", "1.35", "--node-image", "mine:1"], "cannot be used with"),
+        (&["--node-image", ""], "a value is required for '--node-image <IMAGE>'"),
         (&["--kind-config", "no-such"], "cannot read the configuration of the cluster no-such"),
         (&["--image-archive", "no-such.tar"], "no such archive of images: no-such.tar"),
         (&["--ready-within", "5"], "a length of time has a unit"),
@@ -61,5 +63,33 @@ fn bad_choices_are_told_before_anything_is_started() {
         assert_eq!(ended.code, 2, "{more:?}: {}{}", ended.stdout, ended.stderr);
         assert!(ended.stderr.contains(message), "{more:?}: {}", ended.stderr);
         assert!(!machine.was_told("kind create"), "{more:?}: {:?}", machine.calls());
+    }
+}
+
+#[test]
+fn the_kind_of_a_pinned_image_is_asked_for_only_where_that_is_used() {
+    let machine = Machine::new(NOWHERE);
+    let file = machine.place.path("mine.yaml");
+    let text = "{kind: Cluster, apiVersion: kind.x-k8s.io/v1alpha4, nodes: [{role: control-plane, image: 'mine:1'}]}";
+    std::fs::write(&file, text).unwrap();
+    let file = file.display().to_string();
+    let old = [("FAKE_KIND", "0.20.0"), ("FAKE_FAIL", "kind create")];
+    for (more, image) in [
+        (&["--node-image", "mine:2"][..], "mine:2"),
+        (&["--kind-config", &file], "mine:1"),
+        (&["--kind-config", &file, "--node-image", "mine:2"], "mine:2"),
+    ] {
+        let ended = machine.run(more, &old);
+        assert!(ended.stdout.contains("no luck with kind create"), "{more:?}: {}{}", ended.stdout, ended.stderr);
+        let config = machine.last_config();
+        let nodes = config["nodes"].as_array().expect("it has nodes");
+        assert!(nodes.iter().all(|node| node["image"] == image), "{more:?}: {config}");
+        machine.assert_nothing_is_left();
+    }
+    for more in [&[][..], &["--kind-config", &file, "--kubernetes", "1.35"]] {
+        let ended = machine.run(more, &old);
+        assert_eq!(ended.code, 2, "{more:?}: {}{}", ended.stdout, ended.stderr);
+        assert!(ended.stderr.contains("kind 0.20.0 is too old"), "{more:?}: {}", ended.stderr);
+        assert!(ended.stderr.contains("--node-image"), "{more:?}: {}", ended.stderr);
     }
 }

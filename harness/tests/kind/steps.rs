@@ -72,14 +72,20 @@ fn what_kind_cannot_delete_goes_by_its_label_and_what_does_not_go_is_told_and_fo
     let machine = Machine::new(NOWHERE);
     let ended = machine.run(&[], &[("FAKE_FAIL", "kind delete")]);
     assert_eq!(ended.code, 3, "{}{}", ended.stdout, ended.stderr);
-    assert!(machine.was_told("docker rm --force --volumes c0ffee"), "{:?}", machine.calls());
+    assert!(machine.was_told("docker rm --force --volumes gauntlet-"), "{:?}", machine.calls());
     machine.assert_nothing_is_left();
 
     // Now neither can, and a later clean-up succeeds.
     let ended = machine.run(&[], &[("FAKE_FAIL", "kind delete"), ("FAKE_STUCK", "1")]);
     assert_eq!(ended.code, 3, "{}{}", ended.stdout, ended.stderr);
     let told = format!("{}{}", ended.stdout, ended.stderr);
-    assert!(told.contains("cannot delete the cluster gauntlet-"), "{told}");
+    for said in [
+        "cannot delete the cluster gauntlet-",
+        "containers are left after 30s: gauntlet-",
+        "remove them with `docker rm --force --volumes gauntlet-",
+    ] {
+        assert!(told.contains(said), "{said}: {told}");
+    }
     assert!(!machine.left().is_empty());
     let cleaned = machine.clean();
     assert_eq!(cleaned.code, 0, "{}{}", cleaned.stdout, cleaned.stderr);

@@ -106,8 +106,7 @@ fn three_control_planes_are_asked_for_and_waited_for() {
     }
     let ended = machine.run(&arguments, &[("FAKE_FAIL", "kind load")]);
     assert!(ended.stdout.contains("no luck with kind load"), "not all nodes were there: {}", ended.stdout);
-    let config = std::fs::read_to_string(machine.place.path("fake/config")).expect("kind was told what to create");
-    let config: serde_json::Value = serde_json::from_str(&config).expect("it is JSON");
+    let config = machine.last_config();
     let nodes = config["nodes"].as_array().expect("it has nodes");
     let roles: Vec<&str> = nodes.iter().filter_map(|node| node["role"].as_str()).collect();
     assert_eq!(roles, ["control-plane", "control-plane", "control-plane", "worker", "worker", "worker"]);

@@ -48,6 +48,8 @@ pub async fn all(scene: &Scene) -> Outcome {
     is_proven_and_healed(&scene, ShapeNode::new(NODE, Effect::Loss { percent: 30 }), false).await?;
     is_proven_and_healed(&scene, ShapeNode::new(NODE, Effect::Delay { ms: 800, jitter_ms: 0 }), false).await?;
     machine.was_told(&["netem loss 30%", "qdisc del dev eth0 root", "netem delay 800ms", "qdisc del dev eth0 root"])?;
+    what_is_so_already_is_no_trouble(&scene, &machine).await?;
+    what_a_node_sends_is_shaped_on_the_device_that_it_has(&scene, &machine).await?;
     a_node_that_comes_back_with_another_address_is_started_again(&scene, &machine).await?;
     what_cannot_be_done_is_undone(&scene, &machine).await?;
     what_cannot_be_undone_stays_on_record_until_it_is(&scene, &machine).await
@@ -61,6 +63,54 @@ async fn is_proven_and_healed(scene: &Scene, fault: impl Fault, silences: bool) 
     check(!silences || !reaches(scene, "client", "a").await?, format!("{name}: a pod of the node answers"))?;
     shown(&injected.heal().await.map_err(text)?)?;
     check(reaches(scene, "client", "a").await?, format!("{name}: the pod does not answer again"))
+}
+
+/// Docker refuses to do it twice; so it would who undoes after somebody who died in the middle.
+async fn what_is_so_already_is_no_trouble(scene: &Scene, machine: &Machine) -> Outcome {
+    let cluster = &scene.cluster;
+    let outage = inject(scene, NodeOutage::stop(NODE)).await.map_err(text)?;
+    shown(outage.effect())?;
+    cluster.stop_node(NODE).await.map_err(text)?;
+    for _ in 0..2 {
+        cluster.disconnect_node(NODE).await.map_err(text)?;
+    }
+    cluster.unshape_node(NODE).await.map_err(text)?;
+    let refused = cluster.freeze_node(NODE).await.err().ok_or("what is off was frozen")?;
+    check(refused.message.contains("is not running"), &refused.message)?;
+    shown(&outage.heal().await.map_err(text)?)?;
+
+    let outage = inject(scene, NodeOutage::freeze(NODE)).await.map_err(text)?;
+    shown(outage.effect())?;
+    cluster.freeze_node(NODE).await.map_err(text)?;
+    let refused = cluster.unshape_node(NODE).await.err().ok_or("what is paused was changed")?;
+    check(refused.message.contains("node-1 is paused"), &refused.message)?;
+    for _ in 0..2 {
+        cluster.disconnect_node(NODE).await.map_err(text)?;
+    }
+    // Somebody else has done half of it already.
+    machine.docker(&["network", "connect", "kind", NODE])?;
+    shown(&outage.heal().await.map_err(text)?)?;
+    cluster.return_node(NODE).await.map_err(text)
+}
+
+/// Which changes when it is connected again, and again when it starts.
+async fn what_a_node_sends_is_shaped_on_the_device_that_it_has(scene: &Scene, machine: &Machine) -> Outcome {
+    let effect = Effect::Loss { percent: 30 };
+    machine.forget_calls()?;
+    is_proven_and_healed(scene, NodeOutage::disconnect(NODE), true).await?;
+    is_proven_and_healed(scene, ShapeNode::new(NODE, effect), false).await?;
+    machine.was_told(&["replace dev eth1 root handle 6a6e: netem loss 30%", "qdisc del dev eth1 root"])?;
+    is_proven_and_healed(scene, NodeOutage::stop(NODE), true).await?;
+    is_proven_and_healed(scene, ShapeNode::new(NODE, effect), false).await?;
+    machine.was_told(&[
+        "docker start",
+        "replace dev eth0 root handle 6a6e: netem loss 30%",
+        "qdisc del dev eth0 root",
+    ])?;
+    let outage = inject(scene, NodeOutage::disconnect(NODE)).await.map_err(text)?;
+    let refused = scene.cluster.shape_node(NODE, effect).await.err().ok_or("what has no device was shaped")?;
+    check(refused.message.contains("it has no default route"), &refused.message)?;
+    shown(&outage.heal().await.map_err(text)?)
 }
 
 async fn a_node_that_comes_back_with_another_address_is_started_again(scene: &Scene, machine: &Machine) -> Outcome {
@@ -162,6 +212,16 @@ impl Machine {
         let mut kind = Kind::new(self.path("state"), topology, Agent::Given(AGENT_IMAGE.to_owned()), vec![]);
         kind.path = self.path("bin").into();
         Ok(kind)
+    }
+
+    /// Tells Docker something, as somebody else would.
+    fn docker(&self, arguments: &[&str]) -> Outcome {
+        let ended = std::process::Command::new(self.path("bin").join("docker")).args(arguments).output()?;
+        check(ended.status.success(), String::from_utf8_lossy(&ended.stderr).as_ref())
+    }
+
+    fn forget_calls(&self) -> Outcome {
+        self.write("calls", "")
     }
 
     fn calls(&self) -> String {

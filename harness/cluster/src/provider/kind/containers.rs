@@ -81,7 +81,8 @@ pub fn can_answer(name: &str, containers: &[Container]) -> Result<(), Trouble> {
     if leading.iter().any(|container| container.state == "running") {
         return Ok(());
     }
-    let told: Vec<String> = leading.iter().map(|container| format!("{} is {}", container.name, container.state)).collect();
+    let told: Vec<String> =
+        leading.iter().map(|container| format!("{} is {}", container.name, container.state)).collect();
     let told = if told.is_empty() { "there is none".to_owned() } else { told.join(", ") };
     let trouble = Trouble::harness(format!("no node of the control plane of {name} runs: {told}"));
     Err(leading.iter().fold(trouble, |trouble, container| trouble.hint(format!("`{}`", container.remedy()))))

@@ -73,7 +73,9 @@ async fn is_free_within(file: &File, lock: &Path, patience: Duration) -> Result<
             Ok(()) => return Ok(true),
             Err(TryLockError::WouldBlock) if Instant::now() >= until => return Ok(false),
             Err(TryLockError::WouldBlock) => tokio::time::sleep(LOOK_EVERY).await,
-            Err(TryLockError::Error(error)) => return Err(error).or_trouble(|| format!("cannot look at {}", lock.display())),
+            Err(TryLockError::Error(error)) => {
+                return Err(error).or_trouble(|| format!("cannot look at {}", lock.display()));
+            }
         }
     }
 }
@@ -111,7 +113,8 @@ mod tests {
     impl Creating {
         async fn start(client: &str) -> Self {
             let creating = Self { folder: tempfile::tempdir().unwrap() };
-            let script = "echo \"$$\" > leader; sh -c 'echo \"$$\" > client; '\"$0\" < /dev/null > /dev/null 2>&1 & wait";
+            let script =
+                "echo \"$$\" > leader; sh -c 'echo \"$$\" > client; '\"$0\" < /dev/null > /dev/null 2>&1 & wait";
             let script = format!("cd {}; {script}", creating.folder.path().display());
             let file = File::create(creating.lock()).unwrap();
             file.try_lock().unwrap();

@@ -157,7 +157,8 @@ mod tests {
 
     #[test]
     fn our_queue_is_found_on_whatever_device_it_is() {
-        let other = "qdisc netem 8001: dev veth3 root refcnt 2 limit 1000 loss 5%\nqdisc noqueue 0: dev eth1 root refcnt 2\n";
+        let other =
+            "qdisc netem 8001: dev veth3 root refcnt 2 limit 1000 loss 5%\nqdisc noqueue 0: dev eth1 root refcnt 2\n";
         let devices = |said: &str| -> Vec<String> {
             ours(said).iter().filter_map(|queue| queue.device.map(str::to_owned)).collect()
         };
