@@ -46,6 +46,16 @@ pub async fn create(
     Ok(())
 }
 
+/// The kinds and the claims among them: what a cluster has to be asked for beyond what every run makes.
+///
+/// # Errors
+/// A file that cannot be read.
+pub fn beforehand(deployment: Deployment<'_>, folder: &Path) -> Result<Vec<Value>, Trouble> {
+    let mut objects = definitions(deployment, folder)?;
+    objects.extend(deployment.claims().map(claim));
+    Ok(objects)
+}
+
 fn definitions(deployment: Deployment<'_>, folder: &Path) -> Result<Vec<Value>, Trouble> {
     let mut all = Vec::new();
     for file in &deployment.contract.prerequisites.crds {

@@ -19,6 +19,10 @@ pub enum Capability {
     EnforcePolicies,
     /// Cordon and drain nodes without hurting anybody but the system under test.
     DrainNodes,
+    /// Add containers to pods that run, and put pods beside them that stand in for them.
+    EnterPods,
+    /// Run backups by hand, scale what holds data, delete its claims, and restore it.
+    RestoreData,
 }
 
 impl fmt::Display for Capability {
@@ -30,6 +34,8 @@ impl fmt::Display for Capability {
             Self::ShapeNetwork => "shape-network",
             Self::EnforcePolicies => "enforce-policies",
             Self::DrainNodes => "drain-nodes",
+            Self::EnterPods => "enter-pods",
+            Self::RestoreData => "restore-data",
         })
     }
 }

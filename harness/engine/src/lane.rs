@@ -10,8 +10,8 @@ use crate::recorder::Recorder;
 use crate::run::Shared;
 use crate::setup::{self, Deployed, Order, Stages, elapsed_ms};
 use gauntlet_chaos::fault::{Scene, heal_all};
-use gauntlet_cluster::Cluster;
 use gauntlet_cluster::provider::Wanted;
+use gauntlet_cluster::{Cluster, prerequisites};
 use gauntlet_core::event::{Event, Phase};
 use gauntlet_core::scenario::ClusterNeed;
 use gauntlet_core::{Observations, Outcome, Trouble, Verdict};
@@ -72,11 +72,14 @@ pub(crate) async fn work(shared: Arc<Shared>, lane: usize) {
 
 async fn deploy(shared: &Shared, id: String, first: &str) -> Result<Deployed, Trouble> {
     let namespaces = shared.system.contract.prerequisites.namespaces.iter();
+    let deployment = shared.system.known_deployment()?;
     let wanted = Wanted {
         id,
         run: shared.run.to_string(),
         namespaces: namespaces.map(|namespace| namespace.value.clone()).collect(),
         objects: shared.objects.clone(),
+        beforehand: prerequisites::beforehand(deployment, &shared.system.folder)?,
+        needs: shared.needs.clone(),
         workers: shared.workers,
         images: shared.system.contract.images.clone(),
         detached: shared.keep != Keep::Never,

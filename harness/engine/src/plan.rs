@@ -2,7 +2,8 @@
 
 use crate::scenario::Scenario;
 use gauntlet_core::contract::Deployment;
-use gauntlet_core::{Seed, Selection, Trouble, suggest};
+use gauntlet_core::{Capability, Seed, Selection, Trouble, suggest};
+use std::collections::BTreeSet;
 
 /// One scenario of a run.
 #[derive(Clone, Copy)]
@@ -49,18 +50,26 @@ pub fn plan(all: &[&'static dyn Scenario], selection: &Selection, repeat: u32) -
     Ok((1..=repeat).flat_map(|round| selected.iter().map(move |&scenario| Planned { scenario, round })).collect())
 }
 
-/// Why a scenario cannot run on this deployment with these capabilities; `None` when it can.
+/// The powers that those of the scenarios need that apply to the deployment.
+pub fn needs(planned: &[Planned], deployment: Deployment<'_>) -> BTreeSet<Capability> {
+    let applying = planned.iter().filter(|planned| planned.scenario.applies(deployment).is_ok());
+    applying.flat_map(|planned| planned.scenario.info().needs).copied().collect()
+}
+
+/// Why a scenario cannot run on this deployment with these capabilities, all that is missing; `None` when it can.
 pub fn skip_reason(
     scenario: &dyn Scenario,
     deployment: Deployment<'_>,
-    capabilities: &std::collections::BTreeSet<gauntlet_core::Capability>,
-    lack: impl Fn(gauntlet_core::Capability) -> Option<String>,
+    capabilities: &BTreeSet<Capability>,
+    lack: impl Fn(Capability) -> Option<String>,
     provider: &str,
 ) -> Option<String> {
     if let Err(reason) = scenario.applies(deployment) {
         return Some(reason);
     }
-    let missing = scenario.info().needs.iter().find(|need| !capabilities.contains(need))?;
-    let why = lack(*missing).map(|why| format!(" ({why})")).unwrap_or_default();
-    Some(format!("the provider `{provider}` cannot do what this needs: {missing}{why}"))
+    let missing = scenario.info().needs.iter().filter(|need| !capabilities.contains(need));
+    let missing: Vec<String> =
+        missing.map(|need| lack(*need).map_or_else(|| need.to_string(), |why| format!("{need} ({why})"))).collect();
+    (!missing.is_empty())
+        .then(|| format!("the provider `{provider}` cannot do what this needs: {}", missing.join("; ")))
 }

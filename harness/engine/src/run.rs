@@ -8,7 +8,7 @@ use crate::header::header;
 use crate::kept::Keep;
 use crate::lane;
 use crate::listing;
-use crate::plan::Planned;
+use crate::plan::{self, Planned};
 use crate::setup::{Stages, System, elapsed_ms};
 use gauntlet_chaos::Journal;
 use gauntlet_cluster::Provider;
@@ -16,9 +16,9 @@ use gauntlet_cluster::host::release;
 use gauntlet_core::baseline::{Baseline, Measurement, Origin};
 use gauntlet_core::digest::{self, Digest, Expected};
 use gauntlet_core::event::{Consumer, Event, Stage};
-use gauntlet_core::{ExitCode, Figure, Redactor, RunId, Seed, Trouble, Verdict};
+use gauntlet_core::{Capability, ExitCode, Figure, Redactor, RunId, Seed, Trouble, Verdict};
 use serde_json::Value;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -67,6 +67,8 @@ pub(crate) struct Shared {
     pub folder: Folder,
     pub again: Again,
     pub objects: Vec<Value>,
+    /// Powers that its scenarios need.
+    pub needs: BTreeSet<Capability>,
     pub emitter: Emitter,
     pub collector: Collector,
     pub evidence: evidence::Wanted,
@@ -235,6 +237,8 @@ async fn conduct(
     let collector = Collector::new(emitter.clone(), redactor, system, run, folder, bounds);
     let collector = collector.with_versions(options.versions);
     collector.system(&objects, listing.as_deref().unwrap_or_default());
+    let deployment = options.system.deployment();
+    let needs = deployment.map(|deployment| plan::needs(&options.scenarios, deployment)).unwrap_or_default();
     let lanes = options.parallel.clamp(1, options.scenarios.len().max(1));
     let shared = Arc::new(Shared {
         run: options.run,
@@ -249,6 +253,7 @@ async fn conduct(
         folder: options.folder,
         again,
         objects,
+        needs,
         emitter: emitter.clone(),
         collector,
         evidence: options.evidence,

@@ -36,7 +36,7 @@ impl System {
         self.contract.deployment(Some(&self.overlay))
     }
 
-    fn known_deployment(&self) -> Result<Deployment<'_>, Trouble> {
+    pub(crate) fn known_deployment(&self) -> Result<Deployment<'_>, Trouble> {
         self.deployment().ok_or_else(|| Trouble::input(format!("no overlay is called `{}`", self.overlay)))
     }
 

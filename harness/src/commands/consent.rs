@@ -1,8 +1,9 @@
 //! Before an existing cluster is touched: what will be created and disturbed, and whether that may be.
 
 use gauntlet_cluster::access::RUN_LABEL;
+use gauntlet_cluster::node_agent;
 use gauntlet_cluster::provider::kubeconfig::Kubeconfig;
-use gauntlet_core::Trouble;
+use gauntlet_core::{Capability, Trouble};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -11,6 +12,8 @@ use std::io::{BufRead, IsTerminal};
 /// What a run will do to a cluster.
 pub struct Plan<'a> {
     pub cluster: &'a Kubeconfig,
+    /// What the scenarios need and leave was given for.
+    pub powers: BTreeSet<Capability>,
     pub namespaces: BTreeSet<String>,
     pub objects: &'a [Value],
     /// Files of kinds that are made first.
@@ -43,14 +46,7 @@ impl fmt::Display for Plan<'_> {
             let pods = "pods that take no traffic, while the network is tried, also where others are";
             writeln!(f, "           {pods}: {}", beside.join(", "))?;
         }
-        let nodes = if self.cluster.node_faults {
-            "cordon and drain nodes in turn, with the pods that others have on them; a privileged agent of ours on \
-             every node kills containers and cuts the traffic of our pods, and undoes it when it hears nothing of us \
-             for 30 s"
-        } else {
-            "no node (--allow-node-faults allows it)"
-        };
-        writeln!(f, "  disturb  {nodes}")?;
+        writeln!(f, "  disturb  {}", self.nodes())?;
         writeln!(f, "  try      of what it has created, as far as the cluster has what that needs:")?;
         for (name, summary) in &self.scenarios {
             writeln!(f, "           {name}: {summary}")?;
@@ -61,6 +57,23 @@ impl fmt::Display for Plan<'_> {
 }
 
 impl Plan<'_> {
+    /// What becomes of nodes.
+    fn nodes(&self) -> String {
+        let drains = self
+            .powers
+            .contains(&Capability::DrainNodes)
+            .then_some("cordon and drain nodes in turn, with the pods that others have on them");
+        let agents = node_agent::GIVE.iter().any(|power| self.powers.contains(power)).then_some(
+            "a privileged agent of ours on every node kills containers and cuts the traffic of our pods, and undoes it \
+             when it hears nothing of us for 30 s",
+        );
+        match drains.into_iter().chain(agents).collect::<Vec<&str>>() {
+            none if none.is_empty() && self.cluster.node_faults => "no node: none of the scenarios needs it".to_owned(),
+            none if none.is_empty() => "no node (--allow-node-faults allows it)".to_owned(),
+            some => some.join("; "),
+        }
+    }
+
     fn loose(&self) -> Vec<String> {
         let is_loose = |object: &&Value| object["metadata"]["namespace"].is_null() && object["kind"] != "Namespace";
         let loose = self.objects.iter().filter(is_loose).map(gauntlet_cluster::apply::name_of);
@@ -101,6 +114,7 @@ mod tests {
     fn plan<'a>(cluster: &'a Kubeconfig, objects: &'a [Value]) -> Plan<'a> {
         Plan {
             cluster,
+            powers: BTreeSet::new(),
             namespaces: ["shop".to_owned()].into(),
             objects,
             kinds: vec!["CustomResourceDefinition x".to_owned()],
@@ -129,10 +143,22 @@ mod tests {
     }
 
     #[test]
-    fn draining_is_said_plainly() {
+    fn what_is_done_to_nodes_is_said_plainly_and_only_what_the_scenarios_need() {
+        const DRAINS: &str = "drain nodes in turn, with the pods that others have";
+        const AGENTS: &str = "a privileged agent of ours on every node";
         let cluster = cluster(true);
+        for (powers, said) in [
+            (&[Capability::DrainNodes, Capability::HoldContainer][..], &[DRAINS, AGENTS][..]),
+            (&[Capability::DrainNodes], &[DRAINS]),
+            (&[Capability::ShapeNetwork], &[AGENTS]),
+            (&[Capability::EnterPods], &["no node: none of the scenarios needs it"]),
+        ] {
+            let text = Plan { powers: powers.iter().copied().collect(), ..plan(&cluster, &[]) }.to_string();
+            for sentence in [DRAINS, AGENTS, "no node: none of the scenarios needs it"] {
+                assert_eq!(text.contains(sentence), said.contains(&sentence), "{sentence:?} {powers:?}\n{text}");
+            }
+        }
         let text = Plan { keep: true, ..plan(&cluster, &[]) }.to_string();
-        assert!(text.contains("drain nodes in turn, with the pods that others have"), "{text}");
         assert!(text.contains("--keep leaves everything"), "{text}");
     }
 }

@@ -176,8 +176,10 @@ fn disturbances<'a>(
     let peers = system.contract.network.iter().flat_map(|network| &network.peers);
     let mut namespaces = ownership::namespaces(objects);
     namespaces.extend(prerequisites.namespaces.iter().map(|name| name.value.clone()));
+    let needs = deployment.map(|deployment| plan::needs(&planned, deployment)).unwrap_or_default();
     Ok(consent::Plan {
         cluster,
+        powers: cluster.powers(&needs),
         namespaces,
         objects,
         kinds: prerequisites.crds.iter().map(|file| format!("the kinds of {}", file.path.value)).collect(),

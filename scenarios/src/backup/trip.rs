@@ -14,7 +14,7 @@ use gauntlet_core::contract::Deployment;
 use gauntlet_core::contract::store::StoreKind;
 use gauntlet_core::scenario::ClusterNeed;
 use gauntlet_core::span::Span;
-use gauntlet_core::{Info, Outcome, Trouble};
+use gauntlet_core::{Capability, Info, Outcome, Trouble};
 use gauntlet_engine::{Lab, Scenario};
 
 pub struct BackupRedis;
@@ -32,7 +32,7 @@ impl Scenario for BackupRedis {
         Info {
             name: "backup.redis",
             summary: "every shard is backed up under load, lost, and restored: keys have type, value and expiry again",
-            needs: &[],
+            needs: &[Capability::RestoreData],
             cluster: CLUSTER,
             deadline: Span::from_secs(1500),
         }
@@ -67,7 +67,7 @@ impl Scenario for BackupNats {
         Info {
             name: "backup.nats",
             summary: "every stream is backed up under load, lost, and restored: messages and consumers are as they were",
-            needs: &[],
+            needs: &[Capability::RestoreData],
             cluster: CLUSTER,
             deadline: Span::from_secs(1500),
         }

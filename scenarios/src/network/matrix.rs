@@ -53,7 +53,7 @@ impl Scenario for NetworkMatrix {
         Info {
             name: "network.matrix",
             summary: "every source tries every destination and port: what the document allows answers, the rest is silent",
-            needs: &[],
+            needs: &[Capability::EnterPods],
             cluster: ClusterNeed::Shared,
             deadline: Span::from_secs(600),
         }

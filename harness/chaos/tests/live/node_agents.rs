@@ -21,7 +21,8 @@ pub async fn all(scene: &Scene) -> Outcome {
     let file = scene.cluster.access().kubeconfig.clone();
     let context = File::read_from(&file)?.current_context.ok_or("the kubeconfig has no context")?;
     let provider = Kubeconfig { file, context, node_faults: true, agent_image: AGENT_IMAGE.to_owned() };
-    let wanted = Wanted { run: RUN.to_owned(), ..Wanted::bare(format!("{RUN}-1-1"), 2) };
+    let needs = [Capability::HoldContainer, Capability::ShapeNetwork].into();
+    let wanted = Wanted { run: RUN.to_owned(), needs, ..Wanted::bare(format!("{RUN}-1-1"), 2) };
     let cluster = provider.launch(wanted).await.map_err(text)?;
     let scene = Scene { cluster: cluster.into(), ..scene.clone() };
     let capabilities = scene.cluster.capabilities();

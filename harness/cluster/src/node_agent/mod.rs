@@ -16,9 +16,9 @@ use crate::ready;
 use crate::traffic::{Counters, Dialled, TrafficFault};
 use crate::view::{Snapshot, View};
 use futures::future::join_all;
-use gauntlet_core::Trouble;
 use gauntlet_core::node_agent::{Answer, Container, Request, Rule};
 use gauntlet_core::trouble::OrTrouble;
+use gauntlet_core::{Capability, Trouble};
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::{Api, ResourceExt};
 use std::collections::BTreeMap;
@@ -48,6 +48,9 @@ const TRIES: u32 = 4;
 
 /// Before the second try; each further one waits as much longer.
 const PAUSE: Duration = Duration::from_millis(700);
+
+/// The powers that they give.
+pub const GIVE: [Capability; 2] = [Capability::HoldContainer, Capability::ShapeNetwork];
 
 /// The agents on the nodes of a cluster.
 pub struct NodeAgents {

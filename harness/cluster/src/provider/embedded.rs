@@ -252,8 +252,8 @@ impl Cluster for Running {
     }
 
     fn capabilities(&self) -> BTreeSet<Capability> {
-        use Capability::{DrainNodes, EnforcePolicies, HoldContainer, ShapeNetwork, StopNode};
-        BTreeSet::from([HoldContainer, StopNode, DrainNodes, ShapeNetwork, EnforcePolicies])
+        use Capability::{DrainNodes, EnforcePolicies, EnterPods, HoldContainer, RestoreData, ShapeNetwork, StopNode};
+        BTreeSet::from([HoldContainer, StopNode, DrainNodes, ShapeNetwork, EnforcePolicies, EnterPods, RestoreData])
     }
 
     fn workers(&self) -> &[String] {

@@ -35,6 +35,10 @@ pub struct Wanted {
     pub namespaces: Vec<String>,
     /// What will be deployed.
     pub objects: Vec<Value>,
+    /// What the system needs besides that is made before it: kinds and claims.
+    pub beforehand: Vec<Value>,
+    /// Powers that its scenarios need. A cluster that has to be asked for them is asked for no others.
+    pub needs: BTreeSet<Capability>,
     /// Nodes for the system under test. One more is there for what must not be disturbed.
     pub workers: u8,
     /// Where the images of the system come from.
@@ -56,6 +60,8 @@ impl Wanted {
             id,
             namespaces: vec![],
             objects: vec![],
+            beforehand: vec![],
+            needs: BTreeSet::new(),
             workers,
             images: vec![],
             detached: false,

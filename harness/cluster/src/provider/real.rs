@@ -15,6 +15,11 @@ use std::time::Duration;
 /// Who made the cluster and can end it.
 #[async_trait]
 pub trait Maker: Send + Sync {
+    /// Why whoever rules over the cluster does not allow what a power takes; `None` where it is allowed.
+    fn denies(&self, _capability: Capability) -> Option<String> {
+        None
+    }
+
     /// Whether nodes can be stopped, frozen, disconnected, shaped and brought back.
     fn has_nodes_in_hand(&self) -> bool {
         false
@@ -100,12 +105,18 @@ impl Cluster for Real {
             (Capability::ShapeNetwork, by_agents),
             (Capability::StopNode, self.maker.has_nodes_in_hand()),
             (Capability::NodeNetwork, self.maker.has_nodes_in_hand()),
+            (Capability::EnterPods, true),
+            (Capability::RestoreData, true),
         ];
-        has.into_iter().filter_map(|(capability, has)| has.then_some(capability)).collect()
+        let has = has.into_iter().filter(|(capability, has)| *has && self.maker.denies(*capability).is_none());
+        has.map(|(capability, _)| capability).collect()
     }
 
     fn lack(&self, capability: Capability) -> Option<String> {
         let agents = "there are no agents on its nodes, which --allow-node-faults allows";
+        if let Some(why) = self.maker.denies(capability) {
+            return Some(why);
+        }
         match capability {
             Capability::DrainNodes if !self.may_drain => {
                 Some("nodes may not be drained without --allow-node-faults".to_owned())
@@ -115,7 +126,7 @@ impl Cluster for Real {
             Capability::StopNode | Capability::NodeNetwork => {
                 Some("whoever made it gives no power over its nodes".to_owned())
             }
-            Capability::EnforcePolicies => None,
+            Capability::EnforcePolicies | Capability::EnterPods | Capability::RestoreData => None,
         }
     }
 

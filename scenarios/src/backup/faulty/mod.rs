@@ -25,7 +25,7 @@ use gauntlet_core::contract::Deployment;
 use gauntlet_core::event::Phase;
 use gauntlet_core::scenario::ClusterNeed;
 use gauntlet_core::span::Span;
-use gauntlet_core::{Info, Trouble};
+use gauntlet_core::{Capability, Info, Trouble};
 use gauntlet_engine::{Lab, Scenario};
 use lane::{Lane, Trial};
 
@@ -37,7 +37,7 @@ impl Scenario for BackupFaulty {
         Info {
             name: "backup.faulty",
             summary: "members down, a full volume, half an artefact: nothing incomplete reports success",
-            needs: &[HoldContainer::NEEDS],
+            needs: &[HoldContainer::NEEDS, Capability::RestoreData],
             // Stores are emptied, and a restore that goes wrong leaves them so.
             cluster: ClusterNeed::Own,
             deadline: Span::from_secs(1500),

@@ -13,16 +13,18 @@ use super::real::{Maker, Real};
 use super::{Cluster, Provider, Wanted, discovery, run_of};
 use crate::access::{Access, RUN_LABEL};
 use crate::images;
-use crate::node_agent::NodeAgents;
+use crate::node_agent::{self, NodeAgents};
 use crate::ownership;
 use async_trait::async_trait;
-use gauntlet_core::Trouble;
 use gauntlet_core::contract::workload::Image;
 use gauntlet_core::trouble::OrTrouble;
+use gauntlet_core::{Capability, Trouble};
 use k8s_openapi::api::core::v1::Node;
 use kube::api::{Api, ListParams};
 use nodes::Nodes;
+use permissions::Denials;
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -39,6 +41,9 @@ pub struct Kubeconfig {
     pub agent_image: String,
 }
 
+/// Powers over nodes, and over pods from there.
+const BY_LEAVE: [Capability; 3] = [Capability::DrainNodes, Capability::HoldContainer, Capability::ShapeNetwork];
+
 /// Where `kubectl` would look: the first file of `KUBECONFIG`, or `~/.kube/config`.
 pub fn default_file() -> PathBuf {
     let named = std::env::var_os("KUBECONFIG").and_then(|paths| std::env::split_paths(&paths).next());
@@ -52,13 +57,24 @@ impl Kubeconfig {
         Access::from_context(&self.file, &self.context).await
     }
 
+    /// Of the powers that a run needs those that are asked for: some only with leave.
+    pub fn powers(&self, needs: &BTreeSet<Capability>) -> BTreeSet<Capability> {
+        needs.iter().copied().filter(|power| self.node_faults || !BY_LEAVE.contains(power)).collect()
+    }
+
     async fn nodes(access: &Access) -> Result<Nodes, Trouble> {
         let api: Api<Node> = Api::all(access.client.clone());
         let list = api.list(&ListParams::default()).await.or_trouble(|| "cannot list the cluster's nodes")?;
         Ok(nodes::choose(&list.items))
     }
 
-    async fn running(&self, id: String, access: Access, agents: Option<NodeAgents>) -> Result<Real, Trouble> {
+    async fn running(
+        &self,
+        id: String,
+        access: Access,
+        agents: Option<NodeAgents>,
+        denials: Denials,
+    ) -> Result<Real, Trouble> {
         let nodes = Self::nodes(&access).await?;
         let found = discovery::discover(&access, &nodes).await;
         Ok(Real {
@@ -68,7 +84,7 @@ impl Kubeconfig {
             agent_image: self.agent_image.clone(),
             may_drain: self.node_faults,
             agents,
-            maker: Box::new(self.clone()),
+            maker: Box::new(Ruled { denials }),
             found,
         })
     }
@@ -95,16 +111,19 @@ impl Provider for Kubeconfig {
     async fn launch(&self, wanted: Wanted) -> Result<Box<dyn Cluster>, Trouble> {
         let access = self.access().await?;
         access.check_version().await?;
-        permissions::check(&access, &wanted.objects, self.node_faults).await?;
+        let made: Vec<&Value> = wanted.beforehand.iter().chain(&wanted.objects).collect();
+        let mut powers = self.powers(&wanted.needs);
+        let denials = permissions::check(&access, &made, &powers).await?;
+        powers.retain(|power| !denials.contains_key(power));
         let mut namespaces = ownership::namespaces(&wanted.objects);
         namespaces.extend(wanted.namespaces);
         ownership::check_free(&access, &namespaces).await?;
-        storage::check(&access, &wanted.objects).await?;
-        let mut running = self.running(wanted.id, access, None).await?;
+        storage::check(&access, &made).await?;
+        let mut running = self.running(wanted.id, access, None, denials).await?;
         if running.nodes.workers.is_empty() {
             return Err(Trouble::input(format!("no node of context {} takes pods", self.context)));
         }
-        if self.node_faults {
+        if node_agent::GIVE.iter().any(|power| powers.contains(power)) {
             match NodeAgents::deploy(&running.access, &wanted.run, &self.agent_image).await {
                 Ok(agents) => running.agents = Some(agents),
                 Err(trouble) => return Err(given_up(&running, trouble).await),
@@ -120,7 +139,7 @@ impl Provider for Kubeconfig {
     async fn find(&self, id: &str) -> Result<Option<Box<dyn Cluster>>, Trouble> {
         let access = self.access().await?;
         let agents = NodeAgents::find(&access, run_of(id)).await?;
-        Ok(Some(Box::new(self.running(id.to_owned(), access, agents).await?)))
+        Ok(Some(Box::new(self.running(id.to_owned(), access, agents, Denials::new()).await?)))
     }
 
     async fn discard(&self, id: &str) -> Result<(), Trouble> {
@@ -143,13 +162,46 @@ async fn remove_run(access: &Access, id: &str) -> Result<(), Trouble> {
     troubles.into_iter().next().map_or(Ok(()), Err)
 }
 
+/// What others rule over, as far as they let us.
+struct Ruled {
+    denials: Denials,
+}
+
 #[async_trait]
-impl Maker for Kubeconfig {
+impl Maker for Ruled {
+    fn denies(&self, power: Capability) -> Option<String> {
+        self.denials.get(&power).cloned()
+    }
+
     fn ended_by(&self, id: &str) -> String {
         format!("kubectl delete namespaces --selector {RUN_LABEL}={}", run_of(id))
     }
 
     async fn shutdown(&self, access: &Access, id: &str) -> Result<(), Trouble> {
         remove_run(access, id).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn powers_over_nodes_are_asked_for_only_with_leave_and_only_when_needed() {
+        use Capability::{DrainNodes, EnterPods, HoldContainer};
+        let cluster = |node_faults| Kubeconfig {
+            file: "f".into(),
+            context: "c".to_owned(),
+            node_faults,
+            agent_image: "a".to_owned(),
+        };
+        for (node_faults, needs, powers) in [
+            (false, &[DrainNodes, HoldContainer, EnterPods][..], &[EnterPods][..]),
+            (true, &[DrainNodes, EnterPods], &[DrainNodes, EnterPods]),
+            (true, &[], &[]),
+        ] {
+            let powers: BTreeSet<Capability> = powers.iter().copied().collect();
+            assert_eq!(cluster(node_faults).powers(&needs.iter().copied().collect()), powers, "{needs:?}");
+        }
     }
 }

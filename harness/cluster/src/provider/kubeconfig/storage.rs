@@ -16,8 +16,8 @@ const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
 
 /// # Errors
 /// There are fewer volumes than claims.
-pub async fn check(access: &Access, objects: &[Value]) -> Result<(), Trouble> {
-    let wanted: u64 = objects.iter().map(claims_without_class).sum();
+pub async fn check(access: &Access, objects: &[&Value]) -> Result<(), Trouble> {
+    let wanted: u64 = objects.iter().copied().map(claims_without_class).sum();
     if wanted == 0 {
         return Ok(());
     }
