@@ -66,3 +66,39 @@ fn what_a_killed_run_left_is_found_by_its_label() {
     let again = cluster.run("clean", &[]);
     assert_eq!((again.code, again.stdout.as_str()), (0, "nothing to clean\n"));
 }
+
+/// Lines that say what is not allowed.
+fn gaps(said: &str) -> Vec<&str> {
+    let after = said.split("the cluster does not allow you to:\n").nth(1).unwrap_or_default();
+    after.lines().map_while(|line| line.strip_prefix("  ")).collect()
+}
+
+#[test]
+fn a_role_with_all_that_is_listed_is_enough_and_a_gap_of_a_power_skips_only_who_needs_it() {
+    if !has_kubectl() {
+        return;
+    }
+    let Some(cluster) = Elsewhere::start() else { return };
+    let somebody = cluster.somebody("somebody");
+    let chosen = ["--system", "nexus", "--yes", "--allow-node-faults", "network.matrix", "drain.quorum"];
+
+    let refused = support::ended(somebody.gauntlet("run", &chosen).output().expect("the program starts"));
+    assert_eq!(refused.code, 2, "{}", refused.stderr);
+    let gaps = gaps(&refused.stderr);
+    assert!(gaps.contains(&"create pods/eviction, only for drain-nodes"), "{gaps:#?}");
+    assert!(gaps.contains(&"list, watch daemonsets (apps)"), "no scenario needs an agent on the nodes: {gaps:#?}");
+
+    let listed = gaps.iter().filter(|gap| !gap.contains("pods/eviction"));
+    somebody.allow(listed.map(|gap| gap.split(", only for").next().unwrap_or(gap)));
+    let mut run = somebody.gauntlet("run", &chosen);
+    let ran =
+        support::ended(run.env("RUST_LOG", "gauntlet_cluster::retry=debug").output().expect("the program starts"));
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    assert!(ran.stdout.contains("1 passed, 1 skipped"), "{}", ran.stdout);
+    let why = "drain-nodes (the cluster does not allow you to: create pods/eviction)";
+    assert!(ran.stdout.contains(why), "{}", ran.stdout);
+    // Cleaning up looks for things of every kind that there is: what may not be listed was not made.
+    let before = ran.stderr.split("clean up:").next().unwrap_or_default();
+    assert!(!before.contains("not allowed"), "something was done that was not listed: {before}");
+    assert!(ran.stderr.contains("not allowed"), "what is not allowed is not seen: {}", ran.stderr);
+}

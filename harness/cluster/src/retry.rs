@@ -105,6 +105,9 @@ impl<B> Policy<Request<Body>, Response<B>, BoxError> for Again {
             Err(_) => (Came::Nothing, None),
         };
         let (method, path) = (request.method(), request.uri().path());
+        if came == Came::Status(403) {
+            tracing::debug!(%method, path, "not allowed");
+        }
         if let Some(what) = hitch(path, came) {
             self.hitches.count(&what);
         }

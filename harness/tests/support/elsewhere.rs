@@ -1,6 +1,7 @@
 //! A cluster that exists already: the embedded Kubernetes, reached by its kubeconfig like any other.
 
 use super::{Ended, Place, ended};
+use serde_json::{Value, json};
 use std::process::Command;
 
 const CLUSTER: &str = "elsewhere";
@@ -27,7 +28,11 @@ impl Elsewhere {
 
     /// A command about this cluster.
     pub fn gauntlet(&self, command: &str, more: &[&str]) -> Command {
-        let which = ["--cluster", "kubeconfig", "--context", CLUSTER, "--kubeconfig", &self.kubeconfig];
+        self.gauntlet_by(&self.kubeconfig, command, more)
+    }
+
+    fn gauntlet_by(&self, kubeconfig: &str, command: &str, more: &[&str]) -> Command {
+        let which = ["--cluster", "kubeconfig", "--context", CLUSTER, "--kubeconfig", kubeconfig];
         let arguments: Vec<&str> = [command].into_iter().chain(which).chain(more.iter().copied()).collect();
         let mut command = self.place.command(&arguments);
         command.stdin(std::process::Stdio::null());
@@ -43,6 +48,20 @@ impl Elsewhere {
         let ended = ended(output.expect("kubectl starts"));
         assert_eq!(ended.code, 0, "kubectl {}: {}", arguments.join(" "), ended.stderr);
         ended.stdout
+    }
+
+    /// Somebody else's way to this cluster, who may do nothing but ask what is allowed.
+    pub fn somebody(&self, name: &str) -> Somebody<'_> {
+        let token = {
+            self.kubectl(&["--namespace", "default", "create", "serviceaccount", name]);
+            self.kubectl(&["--namespace", "default", "create", "token", name])
+        };
+        let kubeconfig = self.place.path(name).display().to_string();
+        std::fs::copy(&self.kubeconfig, &kubeconfig).unwrap();
+        let theirs = ["--kubeconfig", &kubeconfig, "config"];
+        self.kubectl(&[&theirs[..], &["set-credentials", name, "--token", token.trim()]].concat());
+        self.kubectl(&[&theirs[..], &["set-context", CLUSTER, "--user", name]].concat());
+        Somebody { cluster: self, name: name.to_owned(), kubeconfig }
     }
 
     /// Adds a node that is ready, or so it says.
@@ -62,6 +81,39 @@ impl Elsewhere {
     pub fn names(&self, kind: &str) -> Vec<String> {
         self.kubectl(&["get", kind, "-A", "-o", "name"]).lines().map(str::to_owned).collect()
     }
+}
+
+/// A user of the cluster that is allowed what roles give.
+pub struct Somebody<'a> {
+    cluster: &'a Elsewhere,
+    name: String,
+    kubeconfig: String,
+}
+
+impl Somebody<'_> {
+    /// A command of theirs about the cluster.
+    pub fn gauntlet(&self, command: &str, more: &[&str]) -> Command {
+        self.cluster.gauntlet_by(&self.kubeconfig, command, more)
+    }
+
+    /// Allows things in every namespace, each said as `VERB, VERB RESOURCE (GROUP)`.
+    pub fn allow<'a>(&self, things: impl IntoIterator<Item = &'a str>) {
+        let rules: Vec<Value> = things.into_iter().map(rule).collect();
+        let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
+            "metadata": {"name": self.name}, "rules": rules});
+        let file = self.cluster.place.path("role.json");
+        std::fs::write(&file, role.to_string()).unwrap();
+        self.cluster.kubectl(&["create", "--filename", &file.display().to_string()]);
+        let account = format!("default:{}", self.name);
+        let binding = ["create", "clusterrolebinding", &self.name, "--clusterrole", &self.name, "--serviceaccount"];
+        self.cluster.kubectl(&[&binding[..], &[&account]].concat());
+    }
+}
+
+fn rule(thing: &str) -> Value {
+    let (thing, group) = thing.strip_suffix(')').and_then(|thing| thing.split_once(" (")).unwrap_or((thing, ""));
+    let (verbs, resource) = thing.rsplit_once(' ').expect("verbs, then a resource");
+    json!({"apiGroups": [group], "resources": [resource], "verbs": verbs.split(", ").collect::<Vec<&str>>()})
 }
 
 impl Drop for Elsewhere {

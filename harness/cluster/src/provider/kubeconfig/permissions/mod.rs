@@ -26,26 +26,29 @@ const DENIED: &str = "the cluster does not allow you to";
 /// One thing to be allowed, in every namespace.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Need {
-    verb: &'static str,
     group: String,
     resource: String,
     subresource: &'static str,
+    verb: &'static str,
 }
 
 impl Need {
     fn new(verb: &'static str, group: &str, resource: &str, subresource: &'static str) -> Self {
-        Self { verb, group: group.to_owned(), resource: resource.to_owned(), subresource }
+        Self { group: group.to_owned(), resource: resource.to_owned(), subresource, verb }
+    }
+
+    /// What it is to be done to.
+    fn object(&self) -> String {
+        let Self { group, resource, subresource, .. } = self;
+        let slash = if subresource.is_empty() { "" } else { "/" };
+        let group = if group.is_empty() { String::new() } else { format!(" ({group})") };
+        format!("{resource}{slash}{subresource}{group}")
     }
 }
 
 impl fmt::Display for Need {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { verb, group, resource, subresource } = self;
-        write!(f, "{verb} {resource}")?;
-        if !subresource.is_empty() {
-            write!(f, "/{subresource}")?;
-        }
-        if group.is_empty() { Ok(()) } else { write!(f, " ({group})") }
+        write!(f, "{} {}", self.verb, self.object())
     }
 }
 
@@ -78,8 +81,7 @@ fn judge(
     denied: &BTreeSet<Need>,
 ) -> Result<Denials, Trouble> {
     if denied.iter().any(|need| always.contains(need)) {
-        let gaps: Vec<String> = denied.iter().map(|need| gap(need, always, powers)).collect();
-        return Err(Trouble::input(format!("{DENIED}:\n  {}", gaps.join("\n  ")))
+        return Err(Trouble::input(format!("{DENIED}:\n  {}", gaps(always, powers, denied).join("\n  ")))
             .hint("ask for a role that allows it, or name a context with one"));
     }
     let of_power = |(power, needs): (&Capability, &BTreeSet<Need>)| {
@@ -89,13 +91,22 @@ fn judge(
     Ok(powers.iter().filter_map(of_power).collect())
 }
 
-/// A gap, and which powers it is about where a run could do without.
-fn gap(need: &Need, always: &BTreeSet<Need>, powers: &BTreeMap<Capability, BTreeSet<Need>>) -> String {
-    if always.contains(need) {
-        return need.to_string();
+/// A line for each thing: what may not be done to it, and for which powers that is where a run could do without.
+fn gaps(
+    always: &BTreeSet<Need>,
+    powers: &BTreeMap<Capability, BTreeSet<Need>>,
+    denied: &BTreeSet<Need>,
+) -> Vec<String> {
+    let only_for = |need: &Need| {
+        let takers = powers.iter().filter(|(_, needs)| needs.contains(need) && !always.contains(need));
+        let takers: Vec<String> = takers.map(|(power, _)| power.to_string()).collect();
+        if takers.is_empty() { String::new() } else { format!(", only for {}", takers.join(" and ")) }
+    };
+    let mut lines: BTreeMap<(String, String), Vec<&str>> = BTreeMap::new();
+    for need in denied {
+        lines.entry((need.object(), only_for(need))).or_default().push(need.verb);
     }
-    let takers = powers.iter().filter(|(_, needs)| needs.contains(need)).map(|(power, _)| power.to_string());
-    format!("{need}, only for {}", takers.collect::<Vec<String>>().join(" and "))
+    lines.iter().map(|((object, only_for), verbs)| format!("{} {object}{only_for}", verbs.join(", "))).collect()
 }
 
 /// What is done to the kinds of objects that are made.
@@ -175,11 +186,13 @@ mod tests {
 
     #[test]
     fn without_what_every_run_does_there_is_none_and_all_gaps_are_told_at_once() {
-        let trouble = judged(&[("create", "pods", ""), ("get", "pods", "log"), ("create", "pods", "eviction")]);
+        let denied =
+            [("list", "pods", ""), ("create", "pods", ""), ("get", "pods", "log"), ("create", "pods", "eviction")];
+        let trouble = judged(&denied);
         let trouble = trouble.unwrap_err();
         assert_eq!(trouble.exit_code().code(), 2);
         let gaps: Vec<&str> = trouble.message.lines().skip(1).map(str::trim).collect();
-        assert_eq!(gaps, ["create pods", "create pods/eviction, only for drain-nodes", "get pods/log"]);
+        assert_eq!(gaps, ["create, list pods", "create pods/eviction, only for drain-nodes", "get pods/log"]);
     }
 
     #[test]
