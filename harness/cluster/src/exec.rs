@@ -1,12 +1,14 @@
 //! Commands in pods, and what containers have said.
 
 use crate::access::{Access, said};
+use crate::retry::{self, Interrupted};
 use gauntlet_core::Trouble;
 use gauntlet_core::trouble::OrTrouble;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Status, StatusCause};
 use kube::Api;
 use kube::api::{AttachParams, LogParams};
+use kube::client::UpgradeConnectionError;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
 
@@ -15,7 +17,7 @@ use tokio::io::AsyncReadExt;
 pub struct Output {
     pub stdout: String,
     pub stderr: String,
-    /// 0 for success; -1 when the cluster did not tell.
+    /// 0 for success; -1 when the cluster did not say how it failed.
     pub code: i32,
 }
 
@@ -39,12 +41,31 @@ impl std::fmt::Display for Place<'_> {
     }
 }
 
-/// Runs a command to its end. A command that fails is an [`Output`], not an error.
+/// Runs a command to its end, once. A command that fails is an [`Output`], not an error.
 ///
 /// # Errors
-/// The command could not be run, or did not end before the deadline.
+/// The command could not be run, its stream broke so that nobody knows its end, or it did not end before the deadline.
 pub async fn exec(access: &Access, place: Place<'_>, command: &[&str], deadline: Duration) -> Result<Output, Trouble> {
-    match tokio::time::timeout(deadline, run(access, place, command)).await {
+    let once = async { run(access, place, command).await.map_err(Interrupted::why) };
+    within(deadline, place, command, once).await
+}
+
+/// Runs a command that only asks for something. Where its stream breaks it is run again, a few times before the deadline.
+///
+/// # Errors
+/// As [`exec`].
+pub async fn ask(access: &Access, place: Place<'_>, command: &[&str], deadline: Duration) -> Result<Output, Trouble> {
+    let asking = retry::over_broken_streams(&access.hitches, || run(access, place, command));
+    within(deadline, place, command, asking).await
+}
+
+async fn within(
+    deadline: Duration,
+    place: Place<'_>,
+    command: &[&str],
+    work: impl Future<Output = Result<Output, String>>,
+) -> Result<Output, Trouble> {
+    match tokio::time::timeout(deadline, work).await {
         Ok(result) => result.or_trouble(|| format!("cannot run `{}` in {place}", command.join(" "))),
         Err(_) => Err(Trouble::harness(format!(
             "`{}` in {place} did not end within {}",
@@ -54,10 +75,11 @@ pub async fn exec(access: &Access, place: Place<'_>, command: &[&str], deadline:
     }
 }
 
-async fn run(access: &Access, place: Place<'_>, command: &[&str]) -> Result<Output, String> {
+async fn run(access: &Access, place: Place<'_>, command: &[&str]) -> Result<Output, Interrupted> {
     let pods: Api<Pod> = Api::namespaced(access.client.clone(), place.namespace);
     let parameters = AttachParams::default().container(place.container).stdin(false).stdout(true).stderr(true);
-    let mut process = pods.exec(place.pod, command.iter().copied(), &parameters).await.map_err(|error| said(&error))?;
+    let process = pods.exec(place.pod, command.iter().copied(), &parameters).await;
+    let mut process = process.map_err(|error| not_begun(&error))?;
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
     let (out, err) = (process.stdout(), process.stderr());
     let status = process.take_status();
@@ -73,16 +95,28 @@ async fn run(access: &Access, place: Place<'_>, command: &[&str]) -> Result<Outp
             None => Ok(()),
         }
     };
-    tokio::try_join!(read_out, read_err).map_err(|error| error.to_string())?;
+    tokio::try_join!(read_out, read_err).map_err(|error| Interrupted::StreamBroke(error.to_string()))?;
     let status = match status {
         Some(status) => status.await,
         None => None,
     };
+    let status =
+        status.ok_or_else(|| Interrupted::StreamBroke("the stream broke before its end was told".to_owned()))?;
     Ok(Output {
         stdout: String::from_utf8_lossy(&stdout).into_owned(),
         stderr: String::from_utf8_lossy(&stderr).into_owned(),
-        code: status.map_or(-1, |status| exit_code(&status)),
+        code: exit_code(&status),
     })
+}
+
+/// Why there is no stream. What the server said is its answer, also when it speaks for a node.
+fn not_begun(error: &kube::Error) -> Interrupted {
+    match error {
+        kube::Error::Api(_) | kube::Error::UpgradeConnection(UpgradeConnectionError::ProtocolSwitch(_)) => {
+            Interrupted::Refused(said(error))
+        }
+        _ => Interrupted::StreamBroke(said(error)),
+    }
 }
 
 fn exit_code(status: &Status) -> i32 {

@@ -86,6 +86,42 @@ fn pause(method: &Method, path: &str, came: Came, asked: Option<Duration>, sent:
     Some(asked.unwrap_or(FIRST_PAUSE * 2_u32.pow(sent)).min(LONGEST_PAUSE))
 }
 
+/// Does again what may be done twice, as often as a request is sent again, where a stream broke under it.
+///
+/// # Errors
+/// What it came to otherwise, or the last time.
+pub async fn over_broken_streams<T, F>(hitches: &Hitches, mut run: impl FnMut() -> F) -> Result<T, String>
+where
+    F: Future<Output = Result<T, Interrupted>>,
+{
+    let mut done = 0;
+    loop {
+        match run().await {
+            Err(Interrupted::StreamBroke(_)) if done < TIMES => hitches.count("broken streams"),
+            came => return came.map_err(Interrupted::why),
+        }
+        tokio::time::sleep(FIRST_PAUSE * 2_u32.pow(done)).await;
+        done += 1;
+    }
+}
+
+/// Why something over a stream did not come to its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Interrupted {
+    /// The server did not begin it.
+    Refused(String),
+    /// Nobody knows how far it came.
+    StreamBroke(String),
+}
+
+impl Interrupted {
+    pub fn why(self) -> String {
+        match self {
+            Self::Refused(why) | Self::StreamBroke(why) => why,
+        }
+    }
+}
+
 /// `Retry-After` in seconds; a date is not understood, nor do API servers send one.
 fn asked_for<B>(response: &Response<B>) -> Option<Duration> {
     let seconds = response.headers().get(http::header::RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
@@ -181,6 +217,28 @@ mod tests {
         let request = Request::builder().method(method).uri(PODS).body(Body::from(b"x".to_vec())).unwrap();
         let response = service.oneshot(request).await.unwrap();
         (response.status().as_u16(), asked.load(Ordering::SeqCst), hitches.told())
+    }
+
+    /// How often something is done whose stream breaks so many times, and what it comes to.
+    async fn over(breaks: u32, last: Result<u8, Interrupted>) -> (u32, Result<u8, String>, Option<String>) {
+        let (hitches, mut done) = (Hitches::default(), 0);
+        let came = over_broken_streams(&hitches, || {
+            done += 1;
+            let broke = Err(Interrupted::StreamBroke("it broke".to_owned()));
+            std::future::ready(if done <= breaks { broke } else { last.clone() })
+        })
+        .await;
+        (done, came, hitches.told())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_broken_stream_is_survived_and_counted_and_a_refusal_is_an_answer() {
+        let told = "requests that the API server did not serve at once: broken streams: 2".to_owned();
+        assert_eq!(over(2, Ok(1)).await, (3, Ok(1), Some(told)));
+        let refused = Err(Interrupted::Refused("no such pod".to_owned()));
+        assert_eq!(over(0, refused).await, (1, Err("no such pod".to_owned()), None));
+        let (done, came, _) = over(100, Ok(1)).await;
+        assert_eq!((done, came), (1 + TIMES, Err("it broke".to_owned())));
     }
 
     #[tokio::test(start_paused = true)]
