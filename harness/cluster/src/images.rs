@@ -98,17 +98,23 @@ fn replace(container: &mut Value, images: &[Image], agent_image: &str, ends: boo
         None => {}
         Some(ImageSource::Image(real)) => container["image"] = real.as_str().into(),
         Some(ImageSource::Listener(ports)) => {
-            container["image"] = agent_image.into();
+            run_agent(container, agent_image);
             listen(container, ports, ends);
         }
         Some(ImageSource::Standin(standin)) => {
-            container["image"] = agent_image.into();
+            run_agent(container, agent_image);
             container["command"] = json!([PROGRAM, "agent", "standin", standin]);
             if let Some(container) = container.as_object_mut() {
                 container.remove("args");
             }
         }
     }
+}
+
+/// The agent's image may be on the nodes and nowhere else.
+fn run_agent(container: &mut Value, agent_image: &str) {
+    container["image"] = agent_image.into();
+    container["imagePullPolicy"] = "IfNotPresent".into();
 }
 
 /// Whether a name is meant by a pattern in which `*` stands for anything.
@@ -155,6 +161,7 @@ mod tests {
         assert_eq!(container["image"], "example.com/agent:1");
         assert_eq!(container["command"], json!(["/gauntlet", "agent", "standin", "gateway"]));
         assert!(container.get("args").is_none());
+        assert_eq!(container["imagePullPolicy"], "IfNotPresent");
     }
 
     fn listening_containers() -> Value {

@@ -5,7 +5,7 @@
 //! - [`retry`]: requests that the API server did not serve at once
 //! - [`progress`]: who is told what is being waited for
 //! - [`render`], [`order`], [`apply`]: from an overlay to objects in the cluster
-//! - [`images`]: what runs under the names of a system's images
+//! - [`images`]: what runs under the names of a system's images; [`agent_pod`]: pods of ours
 //! - [`ownership`]: what is ours on a cluster that has other users
 //! - [`prerequisites`], [`tls`]: what must exist before
 //! - [`view`], [`ready`]: the live state of the cluster, and whether it is what the contract promises
@@ -21,6 +21,7 @@
 //! - [`evidence`]: everything a person needs to find a cause, without any secret
 
 pub mod access;
+pub mod agent_pod;
 pub mod apply;
 pub mod claims;
 pub mod evidence;

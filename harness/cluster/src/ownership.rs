@@ -1,8 +1,8 @@
 //! What is ours on a cluster that has other users: what carries the label of a run, and nothing else.
 
 use crate::access::{Access, RUN_LABEL, said};
-use gauntlet_core::Trouble;
 use gauntlet_core::trouble::OrTrouble;
+use gauntlet_core::{Seed, Trouble};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Preconditions};
 use kube::discovery::verbs;
@@ -17,6 +17,25 @@ use std::time::Duration;
 pub fn run_of<K: Resource>(object: &K) -> Option<&str> {
     object.meta().labels.as_ref()?.get(RUN_LABEL).map(String::as_str)
 }
+
+/// A name for a namespace of a run: another than other runs give on the same cluster, and not too long for one.
+pub fn name(run: &str, what: &str) -> String {
+    let name = format!("gauntlet-{}-{what}", short(run));
+    if name.len() <= LABEL_AT_MOST {
+        return name;
+    }
+    let digest = format!("{:08x}", Seed(0).derive(&name).0 & 0xffff_ffff);
+    let kept: String = name.chars().take(LABEL_AT_MOST - digest.len() - 1).collect();
+    format!("{}-{digest}", kept.trim_end_matches('-'))
+}
+
+/// What tells a run from others that are under way: the random part of its id.
+pub fn short(run: &str) -> &str {
+    run.rsplit('-').next().unwrap_or(run)
+}
+
+/// The longest that a name of a namespace may be (RFC 1123).
+const LABEL_AT_MOST: usize = 63;
 
 /// The runs that have something on the cluster: those whose label a namespace carries.
 ///
@@ -175,4 +194,21 @@ async fn remove_rest(access: &Access, is_chosen: impl Fn(&str) -> bool) -> Resul
         }
     }
     Ok(removed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_of_one_run_and_fit_a_namespace() {
+        let run = "20260101-000000-4f78";
+        assert_eq!(name(run, "network-matrix"), "gauntlet-4f78-network-matrix");
+        assert_ne!(name(run, "a"), name("20260101-000000-a3b1", "a"));
+        let long = |last: &str| name(run, &format!("{}-{last}", "x".repeat(60)));
+        assert_eq!(long("1").len(), LABEL_AT_MOST);
+        assert_ne!(long("1"), long("2"), "what is cut off still counts");
+        let at_a_dash = name(run, &format!("{}-{}", "x".repeat(39), "y".repeat(30)));
+        assert!(at_a_dash.len() <= LABEL_AT_MOST && !at_a_dash.contains("--"), "{at_a_dash}");
+    }
 }

@@ -2,6 +2,7 @@
 //! believe a denial.
 
 use crate::access::{Access, said};
+use crate::agent_pod;
 use crate::exec::{self, Place};
 use gauntlet_core::Trouble;
 use gauntlet_core::contract::network::Protocol;
@@ -54,7 +55,7 @@ pub async fn probe(
 ) -> Result<Vec<Seen>, Trouble> {
     let command = command(targets, patience);
     let command: Vec<&str> = command.iter().map(String::as_str).collect();
-    let output = exec::exec(access, place, &command, patience + STARTS_WITHIN).await?;
+    let output = exec::ask(access, place, &command, patience + STARTS_WITHIN).await?;
     if !output.success() {
         return Err(Trouble::harness(format!("the prober in {place} ended with {}: {}", output.code, output.stderr)));
     }
@@ -104,13 +105,9 @@ pub async fn add_container(
     seconds: u64,
 ) -> Result<(), String> {
     let pods: Api<Pod> = Api::namespaced(access.client.clone(), namespace);
-    let added = json!({"spec": {"ephemeralContainers": [{
-        "name": container,
-        "image": image,
-        "args": ["idle", format!("--seconds={seconds}")],
-        "securityContext": {"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"]}},
-    }]}});
-    let patch = Patch::Strategic(added);
+    let mut added = agent_pod::guest(container, image);
+    added["args"] = json!(["idle", format!("--seconds={seconds}")]);
+    let patch = Patch::Strategic(json!({"spec": {"ephemeralContainers": [added]}}));
     pods.patch_ephemeral_containers(pod, &PatchParams::default(), &patch).await.map(drop).map_err(|error| said(&error))
 }
 

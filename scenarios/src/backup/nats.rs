@@ -26,10 +26,9 @@ impl<'a> NatsKept<'a> {
         Self { streams, keeper }
     }
 
-    async fn ask(&self, word: &str, more: &[&str]) -> Result<String, String> {
+    fn words<'b>(&'b self, word: &'b str, more: &[&'b str]) -> Vec<&'b str> {
         let streams = self.streams.iter().flat_map(|stream| ["--stream", stream.as_str()]);
-        let words: Vec<&str> = ["keep", word].into_iter().chain(streams).chain(more.iter().copied()).collect();
-        self.keeper.ask(&words, READS_WITHIN).await
+        ["keep", word].into_iter().chain(streams).chain(more.iter().copied()).collect()
     }
 }
 
@@ -38,7 +37,7 @@ impl Kept for NatsKept<'_> {
     type Dump = NatsDump;
 
     async fn fill(&self, round: u32) -> Result<String, Trouble> {
-        let filled = self.ask("nats-fill", &["--round", &round.to_string()]).await;
+        let filled = self.keeper.tell(&self.words("nats-fill", &["--round", &round.to_string()]), READS_WITHIN).await;
         filled.map_err(|why| Trouble::harness(format!("the streams do not take known data: {why}")))?;
         let dump = self.dump().await.map_err(|why| Trouble::harness(format!("known data cannot be read: {why}")))?;
         if dump.streams.len() < self.streams.len() {
@@ -48,7 +47,7 @@ impl Kept for NatsKept<'_> {
     }
 
     async fn dump(&self) -> Result<NatsDump, String> {
-        let text = self.ask("nats-dump", &[]).await?;
+        let text = self.keeper.ask(&self.words("nats-dump", &[]), READS_WITHIN).await?;
         serde_json::from_str(&text).map_err(|error| format!("what was read cannot be understood: {error}"))
     }
 
@@ -65,12 +64,12 @@ impl Kept for NatsKept<'_> {
     }
 
     async fn wipe(&self) -> Result<(), Trouble> {
-        let wiped = self.ask("nats-wipe", &[]).await;
+        let wiped = self.keeper.tell(&self.words("nats-wipe", &[]), READS_WITHIN).await;
         wiped.map(drop).map_err(|why| Trouble::harness(format!("the streams cannot be deleted: {why}")))
     }
 
     async fn takes_data(&self) -> Result<String, String> {
-        let probed = self.keeper.ask(&["keep", "nats-probe"], READS_WITHIN).await?;
+        let probed = self.keeper.tell(&["keep", "nats-probe"], READS_WITHIN).await?;
         Ok(probed.trim().to_owned())
     }
 }

@@ -55,7 +55,7 @@ impl Kept for RedisKept<'_> {
         let round = round.to_string();
         let prefix = OWN.trim_end_matches(':');
         let words = ["keep", "redis-fill", "--prefix", prefix, "--round", &round];
-        let filled = self.keeper.ask(&words, READS_WITHIN).await;
+        let filled = self.keeper.tell(&words, READS_WITHIN).await;
         filled.map_err(|why| Trouble::harness(format!("the store does not take known data: {why}")))?;
         let dump = self.dump().await.map_err(|why| Trouble::harness(format!("known data cannot be read: {why}")))?;
         let dump = dump.within(OWN);
@@ -92,7 +92,7 @@ impl Kept for RedisKept<'_> {
         for node in view.primaries() {
             let pod = self.members.pod_of(node);
             let pod = pod.ok_or_else(|| Trouble::harness(format!("no pod has the address {}", node.address)))?;
-            let answer = self.members.ask(&pod, &["FLUSHALL"]).await.or_trouble(|| format!("cannot flush {pod}"))?;
+            let answer = self.members.tell(&pod, &["FLUSHALL"]).await.or_trouble(|| format!("cannot flush {pod}"))?;
             if answer.trim() != "OK" {
                 return Err(Trouble::harness(format!("{pod} does not flush: {}", answer.trim())));
             }

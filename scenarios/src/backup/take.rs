@@ -1,6 +1,7 @@
 //! A backup taken now: a Job made from the documented CronJob, and what it left on the claim.
 
 use super::names;
+use gauntlet_cluster::agent_pod;
 use gauntlet_cluster::claims::{Claim, MOUNT};
 use gauntlet_cluster::jobs::{self, Ended};
 use gauntlet_core::contract::Deployment;
@@ -82,13 +83,12 @@ impl<'a> Subject<'a> {
     pub async fn claim(&self, lab: &Lab) -> Result<Claim, Trouble> {
         let cron_job = self.cron_job(lab).await?;
         let security = cron_job.spec.job_template.spec.and_then(|job| job.template.spec?.security_context);
-        let ours = json!({"runAsNonRoot": true, "runAsUser": 65532, "runAsGroup": 65532, "fsGroup": 65532});
         Ok(Claim {
             namespace: self.namespace().to_owned(),
             claim: self.backup.claim.clone(),
             image: lab.cluster().agent_image().to_owned(),
             run: lab.run.clone(),
-            security: security.map_or(ours, |security| json!(security)),
+            security: security.map_or_else(agent_pod::security, |security| json!(security)),
         })
     }
 }

@@ -8,6 +8,7 @@ use gauntlet_cluster::view::Snapshot;
 use gauntlet_cluster::{apply, ready};
 use gauntlet_core::Trouble;
 use gauntlet_engine::Lab;
+use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use serde_json::Value;
 use std::time::Duration;
@@ -31,7 +32,8 @@ impl<'a> Tool<'a> {
         let load = Load { pause_ms: 0, consume: false, pinned: false };
         let image = lab.cluster().agent_image().to_owned();
         let fleet = format!("{}-keeper", lab.slug());
-        let placement = Placement { fleet, node, image, load, seed: lab.seed, settled_within: None };
+        let run = lab.run.clone();
+        let placement = Placement { run, fleet, node, image, load, seed: lab.seed, settled_within: None };
         let mut objects = pods::policies(lab.deployment(), std::slice::from_ref(client));
         objects.push(pods::namespace(&placement));
         objects.extend(secret_copies(lab, std::slice::from_ref(client), &placement).await?);
@@ -42,35 +44,46 @@ impl<'a> Tool<'a> {
     async fn start(lab: &'a Lab, namespace: String, name: String, objects: Vec<Value>) -> Result<Self, Trouble> {
         apply::apply(lab.access(), &lab.run, objects).await.map_err(|t| t.doing(format!("cannot start {name}")))?;
         let up = |snapshot: &Snapshot| {
-            let pod = snapshot.pods.iter().find(|pod| pod.name_any() == name).ok_or("it is not there")?;
+            let is_it = |pod: &Pod| pod.name_any() == name && pod.namespace().as_ref() == Some(&namespace);
+            let pod = snapshot.pods.iter().find(|pod| is_it(pod)).ok_or("it is not there")?;
             if ready::is_ready(pod) { Ok(()) } else { Err(ready::pod_trouble(pod).unwrap_or_default()) }
         };
         lab.view().until(&format!("{name} to run"), RUNNING_WITHIN, lab.progress(), up).await?;
         Ok(Self { lab, namespace, name })
     }
 
-    /// Lets the pod do something of `agent`.
+    /// Lets the pod do something of `agent`, once: what it printed, what it complained of otherwise.
     ///
     /// # Errors
-    /// It could not be told, or did not end in time.
-    pub async fn run(&self, words: &[&str], within: Duration) -> Result<Output, Trouble> {
-        let place = Place { namespace: &self.namespace, pod: &self.name, container: "agent" };
-        let command: Vec<&str> = ["/gauntlet", "agent"].iter().chain(words).copied().collect();
-        exec::exec(self.lab.access(), place, &command, within).await
+    /// It failed, or did not end in time, and may have done it.
+    pub async fn tell(&self, words: &[&str], within: Duration) -> Result<String, String> {
+        printed(words, exec::exec(self.lab.access(), self.place(), &command(words), within).await)
     }
 
-    /// What the pod printed; what it complained of otherwise.
+    /// The same of something that only looks, which may be done twice.
     ///
     /// # Errors
     /// It failed, or did not end in time.
     pub async fn ask(&self, words: &[&str], within: Duration) -> Result<String, String> {
-        match self.run(words, within).await {
-            Ok(output) if output.success() => Ok(output.stdout),
-            Ok(output) => {
-                let said = output.stderr.trim();
-                Err(format!("`{}` ended with {}: {said}", words.join(" "), output.code))
-            }
-            Err(trouble) => Err(trouble.message),
+        printed(words, exec::ask(self.lab.access(), self.place(), &command(words), within).await)
+    }
+
+    fn place(&self) -> Place<'_> {
+        Place { namespace: &self.namespace, pod: &self.name, container: "agent" }
+    }
+}
+
+fn command<'a>(words: &[&'a str]) -> Vec<&'a str> {
+    ["/gauntlet", "agent"].iter().chain(words).copied().collect()
+}
+
+fn printed(words: &[&str], output: Result<Output, Trouble>) -> Result<String, String> {
+    match output {
+        Ok(output) if output.success() => Ok(output.stdout),
+        Ok(output) => {
+            let said = output.stderr.trim();
+            Err(format!("`{}` ended with {}: {said}", words.join(" "), output.code))
         }
+        Err(trouble) => Err(trouble.message),
     }
 }

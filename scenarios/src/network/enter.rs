@@ -2,7 +2,7 @@
 //! they are only reached for.
 
 use super::members::{Member, Place, Role};
-use super::parties::{LIVES_FOR, PREFIX, Twin};
+use super::parties::{LIVES_FOR, Names, PREFIX, Twin};
 use super::plan::Who;
 use super::policies::Subject;
 use futures::future::join_all;
@@ -59,10 +59,10 @@ pub fn one_of_each(refused: &[Refused]) -> impl Iterator<Item = &Refused> {
 
 impl Refused {
     /// Who asks in the stead of its workload's pods.
-    pub fn twin(&self) -> Twin {
+    pub fn twin(&self, names: &Names) -> Twin {
         let who = Who::Pods(self.workload.clone());
         let pod = serde_json::to_value(&*self.pod).unwrap_or_default();
-        Twin::new(who, &self.workload, &self.pod.namespace().unwrap_or_default(), &pod)
+        Twin::new(who, &self.workload, &self.pod.namespace().unwrap_or_default(), &pod, names)
     }
 
     /// The pod as one that is only reached for, where it has an address.
@@ -104,15 +104,15 @@ mod tests {
     fn a_twin_asks_for_every_workload_whose_pods_take_no_container_and_the_pods_are_only_reached() {
         let all =
             [refused("web", "web-1", Some("10.0.0.1")), refused("web", "web-2", None), refused("db", "db-0", None)];
-        let twins: Vec<Twin> = one_of_each(&all).map(Refused::twin).collect();
-        let names: Vec<&str> = twins.iter().map(|twin| twin.name.as_str()).collect();
-        assert_eq!(names, ["gauntlet-matrix-twin-web", "gauntlet-matrix-twin-db"]);
+        let names = Names::of("20260101-000000-4f78");
+        let twins: Vec<Twin> = one_of_each(&all).map(|refused| refused.twin(&names)).collect();
+        let called: Vec<&str> = twins.iter().map(|twin| twin.name.as_str()).collect();
+        assert_eq!(called, ["gauntlet-matrix-4f78-twin-web", "gauntlet-matrix-4f78-twin-db"]);
         assert_eq!(twins[0].who, Who::Pods("web".to_owned()));
         assert_eq!(twins[0].account.as_deref(), Some("clerk"));
         assert_eq!(twins[0].labels, [("app".to_owned(), "web".to_owned())].into());
         let members: Vec<Member> = all.iter().filter_map(Refused::member).collect();
-        let missing = vec![];
-        let members = Members { all: members, missing, made_namespaces: vec![], ours: vec![], owners: vec![] };
+        let members = Members { all: members, ..Members::none(names) };
         let web = Who::Pods("web".to_owned());
         assert_eq!(members.reached(&web).count(), 1, "one has no address");
         assert_eq!(members.probers(&web).count(), 0);

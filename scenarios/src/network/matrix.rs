@@ -3,7 +3,7 @@
 //! in which the same target answered somebody else.
 
 use super::members::{Member, Members};
-use super::parties::{self, NAMESPACE};
+use super::parties;
 use super::plan::{OWN_PORT, Plan, Planned};
 use super::policies::Policies;
 use super::questions::Questions;
@@ -162,7 +162,7 @@ impl Trial<'_> {
         let answers =
             self.questions.members.named(answers).ok_or_else(|| Trouble::harness("the canary does not run"))?;
         Ok(Canary {
-            namespace: NAMESPACE.to_owned(),
+            namespace: self.questions.members.names.namespace.clone(),
             pod: asks.to_owned(),
             container: parties::CONTAINER.to_owned(),
             target: Target::new(&answers.address, OWN_PORT, Protocol::Tcp),

@@ -2,7 +2,7 @@
 //! what is ours. Where a pod takes no container a twin asks in its stead, and the pod itself is only reached for.
 
 use super::enter::{Refused, enter_pods, one_of_each};
-use super::parties::{self, CONTAINER, NAMESPACE, Twin};
+use super::parties::{self, CONTAINER, Names, Twin};
 use super::plan::{Plan, Who};
 use super::policies::{End, Subject};
 use gauntlet_cluster::access::said;
@@ -60,6 +60,7 @@ impl Member {
 
 /// Everybody of a matrix who is in place, and what of ours has to be taken away again.
 pub struct Members {
+    pub names: Names,
     pub all: Vec<Member>,
     /// Sources that could not be given a prober, and why.
     pub missing: Vec<(Who, String)>,
@@ -86,20 +87,25 @@ impl Place {
 }
 
 impl Members {
+    pub(super) fn none(names: Names) -> Self {
+        Self { names, all: vec![], missing: vec![], made_namespaces: vec![], ours: vec![], owners: vec![] }
+    }
+
     /// Puts everybody in place and waits until all probers run.
     ///
     /// # Errors
     /// Pods of ours were refused or do not start.
     pub async fn place(lab: &Lab, network: &Network, plan: &Plan) -> Result<Self, Trouble> {
         let deployment = lab.deployment();
-        let (parties, peers) = (parties::of(deployment, plan), parties::peers(network, plan));
-        let mut members = Self { all: vec![], missing: vec![], made_namespaces: vec![], ours: vec![], owners: vec![] };
-        members.make_namespaces(lab, &parties::namespaces(&parties, &peers)).await?;
+        let names = Names::of(&lab.run);
+        let (parties, peers) = (parties::of(deployment, plan, &names), parties::peers(network, plan, &names));
+        let mut members = Self::none(names.clone());
+        members.make_namespaces(lab, &parties::namespaces(&parties, &peers, &names)).await?;
         let (mut places, refused) = enter_pods(lab).await;
         let twins = members.twins(lab, &refused, peers).await?;
         let image = lab.cluster().agent_image();
-        let own = parties.iter().map(|party| party.pod(image)).chain(parties::canaries(image)).collect();
-        let beside = twins.iter().map(|(twin, uid)| twin.pod(image, uid)).collect();
+        let own = parties.iter().map(|party| party.pod(image)).chain(parties::canaries(image, &names)).collect();
+        let beside = twins.iter().map(|(twin, uid)| twin.pod(image, (&names.owner(), uid))).collect();
         let placed = members.apply(lab, own, beside).await;
         placed.map_err(|trouble| trouble.doing("cannot place pods of ours"))?;
         let own = parties.into_iter().map(|party| (party.who, party.namespace, party.name, Role::Both));
@@ -108,7 +114,7 @@ impl Members {
             places.push(Place::own(who, &namespace, &pod, role));
             members.ours.push((namespace, pod));
         }
-        places.extend(parties::CANARIES.map(|name| Place::own(Who::Foreign, NAMESPACE, name, Role::Both)));
+        places.extend(parties::CANARIES.map(|name| Place::own(Who::Foreign, &names.namespace, name, Role::Both)));
         members.running(lab, &places).await?;
         members.all.extend(refused.iter().filter_map(Refused::member));
         Ok(members)
@@ -147,13 +153,13 @@ impl Members {
             let (name, namespace) = (&workload.name.value, &workload.namespace.value);
             let who = Who::Jobs(name.clone());
             match template(lab, workload).await {
-                Ok(template) => wanted.push(Twin::new(who, name, namespace, &template)),
+                Ok(template) => wanted.push(Twin::new(who, name, namespace, &template, &self.names)),
                 Err(why) => self.missing.push((who, why)),
             }
         }
         for refused in one_of_each(refused) {
             lab.note(format!("a twin asks for {}: {}", refused.workload, refused.why));
-            wanted.push(refused.twin());
+            wanted.push(refused.twin(&self.names));
         }
         let mut twins = Vec::new();
         for twin in wanted {
@@ -173,11 +179,12 @@ impl Members {
 
     async fn owner(&mut self, lab: &Lab, namespace: &str) -> Result<String, Trouble> {
         if !self.owners.iter().any(|owner| owner == namespace) {
-            apply::apply_among_others(lab.access(), &lab.run, vec![parties::owner(namespace)]).await?;
+            apply::apply_among_others(lab.access(), &lab.run, vec![parties::owner(&self.names.owner(), namespace)])
+                .await?;
             self.owners.push(namespace.to_owned());
         }
         let api: Api<ConfigMap> = Api::namespaced(lab.access().client.clone(), namespace);
-        let owner = api.get(&parties::owner_name()).await.or_trouble(|| "cannot read the twins' owner")?;
+        let owner = api.get(&self.names.owner()).await.or_trouble(|| "cannot read the twins' owner")?;
         owner.uid().ok_or_else(|| Trouble::harness("the twins' owner has no uid"))
     }
 
@@ -233,7 +240,7 @@ impl Members {
         }
         for namespace in &self.owners {
             let api: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
-            left.extend(gone(api.delete(&parties::owner_name(), &DeleteParams::default()).await, namespace));
+            left.extend(gone(api.delete(&self.names.owner(), &DeleteParams::default()).await, namespace));
         }
         let namespaces: Api<Namespace> = Api::all(client.clone());
         for namespace in &self.made_namespaces {
@@ -244,7 +251,7 @@ impl Members {
         }
         let ours = |pod: &Arc<Pod>| {
             let name = (pod.namespace().unwrap_or_default(), pod.name_any());
-            self.ours.contains(&name) || name.0 == NAMESPACE
+            self.ours.contains(&name) || name.0 == self.names.namespace
         };
         let condition = |snapshot: &Snapshot| match snapshot.pods.iter().filter(|pod| ours(pod)).count() {
             0 => Ok(()),

@@ -8,17 +8,42 @@
 //! ConfigMap of ours, and controllers adopt only pods that have none.
 
 use super::plan::{self, OWN_PORT, Plan, Who};
+use gauntlet_cluster::{agent_pod, ownership};
 use gauntlet_core::contract::Deployment;
 use gauntlet_core::contract::model::Labels;
 use gauntlet_core::contract::network::Network;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-/// The namespace of foreigners, look-alikes and canaries.
-pub const NAMESPACE: &str = "gauntlet-network-matrix";
-
 /// Ours in namespaces of others begin with this.
 pub const PREFIX: &str = "gauntlet-matrix-";
+
+/// What is ours is called so that other runs on the same cluster have the same peers in peace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Names {
+    /// The namespace of foreigners, look-alikes and canaries.
+    pub namespace: String,
+    prefix: String,
+}
+
+impl Names {
+    pub fn of(run: &str) -> Self {
+        Self {
+            namespace: ownership::name(run, "network-matrix"),
+            prefix: format!("{PREFIX}{}-", ownership::short(run)),
+        }
+    }
+
+    /// Of an object in a namespace that may be another's.
+    fn beside(&self, what: &str) -> String {
+        format!("{}{what}", self.prefix)
+    }
+
+    /// Of the ConfigMap that controls twins.
+    pub fn owner(&self) -> String {
+        self.beside("twins")
+    }
+}
 
 /// The container that has the agent, in pods of our own.
 pub const CONTAINER: &str = "agent";
@@ -45,10 +70,10 @@ pub struct Party {
 }
 
 /// Every pod of ours that a plan needs, but for twins, which need to be looked up first.
-pub fn of(deployment: Deployment<'_>, plan: &Plan) -> Vec<Party> {
+pub fn of(deployment: Deployment<'_>, plan: &Plan, names: &Names) -> Vec<Party> {
     let ours = |who: Who, name: String, labels: Labels, listen: Vec<u16>| Party {
         who,
-        namespace: NAMESPACE.to_owned(),
+        namespace: names.namespace.clone(),
         name,
         labels,
         listen,
@@ -62,7 +87,7 @@ pub fn of(deployment: Deployment<'_>, plan: &Plan) -> Vec<Party> {
     }
     for source in &plan.sources {
         if let Who::Stranger(namespace) = &source.who {
-            let (namespace, name) = (namespace.clone(), format!("{PREFIX}stranger"));
+            let (namespace, name) = (namespace.clone(), names.beside("stranger"));
             parties.push(Party {
                 who: source.who.clone(),
                 namespace,
@@ -76,17 +101,17 @@ pub fn of(deployment: Deployment<'_>, plan: &Plan) -> Vec<Party> {
 }
 
 /// Twins of the pods of peers, whose namespaces may be there already, with others in them.
-pub fn peers(network: &Network, plan: &Plan) -> Vec<Twin> {
-    let names = plan.sources.iter().filter_map(|source| match &source.who {
+pub fn peers(network: &Network, plan: &Plan, names: &Names) -> Vec<Twin> {
+    let called = plan.sources.iter().filter_map(|source| match &source.who {
         Who::Peer(name) => Some(name),
         _ => None,
     });
-    let peers = names.filter_map(|name| plan::peer(network, name));
+    let peers = called.filter_map(|name| plan::peer(network, name));
     peers
         .map(|peer| Twin {
             who: Who::Peer(peer.name.value.clone()),
             namespace: peer.namespace.clone(),
-            name: format!("{PREFIX}{}", peer.name.value),
+            name: names.beside(&peer.name.value),
             labels: peer.labels.clone(),
             account: None,
         })
@@ -94,16 +119,16 @@ pub fn peers(network: &Network, plan: &Plan) -> Vec<Twin> {
 }
 
 /// The canaries, as pods.
-pub fn canaries(image: &str) -> Vec<Value> {
+pub fn canaries(image: &str, names: &Names) -> Vec<Value> {
     let [asks, answers] = CANARIES;
-    let canary = |name, labels: Labels, listen: &[u16]| pod(image, NAMESPACE, name, &labels, listen);
+    let canary = |name, labels: Labels, listen: &[u16]| pod(image, &names.namespace, name, &labels, listen);
     vec![canary(asks, Labels::new(), &[]), canary(answers, canary_labels(), &[OWN_PORT])]
 }
 
 /// Namespaces that pods of ours need.
-pub fn namespaces<'a>(parties: &'a [Party], peers: &'a [Twin]) -> BTreeSet<&'a str> {
+pub fn namespaces<'a>(parties: &'a [Party], peers: &'a [Twin], names: &'a Names) -> BTreeSet<&'a str> {
     let own = parties.iter().map(|party| party.namespace.as_str());
-    own.chain(peers.iter().map(|peer| peer.namespace.as_str())).chain([NAMESPACE]).collect()
+    own.chain(peers.iter().map(|peer| peer.namespace.as_str())).chain([names.namespace.as_str()]).collect()
 }
 
 impl Party {
@@ -125,25 +150,25 @@ pub struct Twin {
 
 impl Twin {
     /// `template` is the pod template that the pods in question are made from, or one of them.
-    pub fn new(who: Who, workload: &str, namespace: &str, template: &Value) -> Self {
+    pub fn new(who: Who, workload: &str, namespace: &str, template: &Value, names: &Names) -> Self {
         let labels: Labels = serde_json::from_value(template["metadata"]["labels"].clone()).unwrap_or_default();
         Self {
             who,
             namespace: namespace.to_owned(),
-            name: format!("{PREFIX}twin-{workload}"),
+            name: names.beside(&format!("twin-{workload}")),
             labels: labels.into_iter().filter(|(key, _)| !is_of_controllers(key)).collect(),
             account: template["spec"]["serviceAccountName"].as_str().map(str::to_owned),
         }
     }
 
-    /// The twin, controlled by an object of ours with that uid.
-    pub fn pod(&self, image: &str, owner_uid: &str) -> Value {
+    /// The twin, controlled by an object of ours with that name and uid.
+    pub fn pod(&self, image: &str, (owner, uid): (&str, &str)) -> Value {
         let mut pod = pod(image, &self.namespace, &self.name, &self.labels, &[]);
         if let Some(account) = &self.account {
             pod["spec"]["serviceAccountName"] = account.as_str().into();
         }
         pod["metadata"]["ownerReferences"] = json!([{
-            "apiVersion": "v1", "kind": "ConfigMap", "name": owner_name(), "uid": owner_uid, "controller": true,
+            "apiVersion": "v1", "kind": "ConfigMap", "name": owner, "uid": uid, "controller": true,
         }]);
         pod["spec"]["readinessGates"] = json!([{"conditionType": "gauntlet.test/never"}]);
         pod
@@ -164,12 +189,8 @@ fn is_of_controllers(key: &str) -> bool {
 }
 
 /// The ConfigMap that controls twins.
-pub fn owner_name() -> String {
-    format!("{PREFIX}twins")
-}
-
-pub fn owner(namespace: &str) -> Value {
-    json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": owner_name(), "namespace": namespace}})
+pub fn owner(name: &str, namespace: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": namespace}})
 }
 
 /// Whether a Service would send traffic to a twin with these labels: only one that publishes pods that are not ready.
@@ -187,6 +208,10 @@ pub fn pod(image: &str, namespace: &str, name: &str, labels: &Labels, listen: &[
         let ports: Vec<String> = listen.iter().map(ToString::to_string).collect();
         args.push(format!("--listen={}", ports.join(",")));
     }
+    let mut container = agent_pod::container(CONTAINER, image);
+    container["args"] = args.into();
+    container["resources"] =
+        json!({"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"cpu": "200m", "memory": "64Mi"}});
     json!({
         "apiVersion": "v1", "kind": "Pod",
         "metadata": {"name": name, "namespace": namespace, "labels": labels},
@@ -194,12 +219,8 @@ pub fn pod(image: &str, namespace: &str, name: &str, labels: &Labels, listen: &[
             "automountServiceAccountToken": false,
             "restartPolicy": "Never",
             "terminationGracePeriodSeconds": 1,
-            "securityContext": {"runAsNonRoot": true, "runAsUser": 65532, "runAsGroup": 65532},
-            "containers": [{
-                "name": CONTAINER, "image": image, "args": args,
-                "securityContext": {"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true},
-                "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"cpu": "200m", "memory": "64Mi"}},
-            }],
+            "securityContext": agent_pod::security(),
+            "containers": [container],
         },
     })
 }
@@ -211,16 +232,17 @@ mod tests {
     fn twin() -> Twin {
         let labels = json!({"app": "backup", "batch.kubernetes.io/job-name": "b-1", "job-name": "b-1"});
         let template = json!({"metadata": {"labels": labels}, "spec": {"serviceAccountName": "shop"}});
-        Twin::new(Who::Jobs("backup".to_owned()), "backup", "shop", &template)
+        Twin::new(Who::Jobs("backup".to_owned()), "backup", "shop", &template, &Names::of("20260101-000000-4f78"))
     }
 
     #[test]
     fn a_twin_has_the_identity_and_neither_traffic_nor_another_controller() {
-        let pod = twin().pod("agent:1", "u-1");
+        let pod = twin().pod("agent:1", ("twins", "u-1"));
         assert_eq!(pod["metadata"]["labels"], json!({"app": "backup"}));
         assert_eq!(pod["spec"]["containers"][0]["image"], "agent:1");
         assert_eq!(pod["spec"]["serviceAccountName"], "shop");
         assert_eq!(pod["metadata"]["ownerReferences"][0]["controller"], true);
+        assert_eq!(pod["spec"]["securityContext"], agent_pod::security());
         assert_eq!(pod["spec"]["readinessGates"][0]["conditionType"], "gauntlet.test/never");
     }
 
@@ -242,13 +264,27 @@ mod tests {
         let contract = crate::systems::load("cordum").unwrap().contract;
         let (deployment, network) = (contract.deployment(None).unwrap(), contract.network.as_ref().unwrap());
         let plan = Plan::of(deployment, network, &[]);
-        let (parties, peers) = (of(deployment, &plan), peers(network, &plan));
+        let names = Names::of("20260101-000000-4f78");
+        let (parties, peers) = (of(deployment, &plan, &names), peers(network, &plan, &names));
         let redis = parties.iter().find(|party| party.name == "like-cordum-redis").unwrap();
-        assert_eq!(redis.namespace, NAMESPACE);
+        assert_eq!(redis.namespace, "gauntlet-4f78-network-matrix");
         assert_eq!(redis.listen, [6379, 16379, 9121]);
         assert_eq!(
-            namespaces(&parties, &peers).into_iter().collect::<Vec<_>>(),
-            ["cordum", NAMESPACE, "ingress-nginx", "monitoring"]
+            namespaces(&parties, &peers, &names).into_iter().collect::<Vec<_>>(),
+            ["cordum", "gauntlet-4f78-network-matrix", "ingress-nginx", "monitoring"]
         );
+    }
+    #[test]
+    fn two_runs_on_one_cluster_have_nothing_of_the_same_name() {
+        let contract = crate::systems::load("cordum").unwrap().contract;
+        let (deployment, network) = (contract.deployment(None).unwrap(), contract.network.as_ref().unwrap());
+        let plan = Plan::of(deployment, network, &[]);
+        let placed = |run: &str| -> BTreeSet<(String, String)> {
+            let names = Names::of(run);
+            let own = of(deployment, &plan, &names).into_iter().map(|party| (party.namespace, party.name));
+            let twins = peers(network, &plan, &names).into_iter().map(|twin| (twin.namespace, twin.name));
+            own.chain(twins).collect()
+        };
+        assert!(placed("20260101-000000-4f78").is_disjoint(&placed("20260101-000000-a3b1")));
     }
 }

@@ -2,7 +2,7 @@
 
 use super::topology::{Node, Topology};
 use futures::future::join_all;
-use gauntlet_cluster::exec::{self, Place};
+use gauntlet_cluster::exec::{self, Output, Place};
 use gauntlet_cluster::ready;
 use gauntlet_core::Trouble;
 use gauntlet_core::contract::store::Store;
@@ -39,19 +39,29 @@ impl<'a> Members<'a> {
         ready::pods_of(self.workload, &self.lab.view().snapshot())
     }
 
-    /// Asks one node. `redis-cli` ends with 0 also on an error reply, so the answer has to be judged by its reader.
+    /// Asks one node for something that it knows. `redis-cli` ends with 0 also on an error reply, so the answer has to be
+    /// judged by its reader.
     ///
     /// # Errors
     /// It does not answer.
     pub async fn ask(&self, pod: &str, question: &[&str]) -> Result<String, String> {
-        let command: Vec<&str> = self.store.cli.iter().map(String::as_str).chain(question.iter().copied()).collect();
-        let place = Place { namespace: &self.workload.namespace.value, pod, container: self.container() };
-        let output = exec::exec(self.lab.access(), place, &command, ANSWERS_WITHIN).await;
-        match output {
-            Ok(output) if output.success() => Ok(output.stdout),
-            Ok(output) => Err(output.stderr.trim().to_owned()),
-            Err(trouble) => Err(trouble.message),
-        }
+        answer(exec::ask(self.lab.access(), self.place(pod), &self.command(question), ANSWERS_WITHIN).await)
+    }
+
+    /// Tells one node to do something, once. The answer is that of [`Members::ask`].
+    ///
+    /// # Errors
+    /// It does not answer, and may have done it.
+    pub async fn tell(&self, pod: &str, order: &[&str]) -> Result<String, String> {
+        answer(exec::exec(self.lab.access(), self.place(pod), &self.command(order), ANSWERS_WITHIN).await)
+    }
+
+    fn command<'b>(&'b self, words: &[&'b str]) -> Vec<&'b str> {
+        self.store.cli.iter().map(String::as_str).chain(words.iter().copied()).collect()
+    }
+
+    fn place<'b>(&'b self, pod: &'b str) -> Place<'b> {
+        Place { namespace: &self.workload.namespace.value, pod, container: self.container() }
     }
 
     /// The views of all nodes that answer, except `but`.
@@ -100,6 +110,14 @@ fn sync_trouble(info: &str) -> Option<String> {
         }
         (Some(role), ..) => Some(format!("its role is {role}")),
         (None, ..) => Some(format!("no answer to INFO: {}", info.trim())),
+    }
+}
+
+fn answer(output: Result<Output, Trouble>) -> Result<String, String> {
+    match output {
+        Ok(output) if output.success() => Ok(output.stdout),
+        Ok(output) => Err(output.stderr.trim().to_owned()),
+        Err(trouble) => Err(trouble.message),
     }
 }
 

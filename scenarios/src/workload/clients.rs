@@ -1,5 +1,6 @@
 //! What clients there are, from the contract alone.
 
+use gauntlet_cluster::ownership;
 use gauntlet_core::Seed;
 use gauntlet_core::contract::Deployment;
 use gauntlet_core::contract::objective::Pipeline;
@@ -60,6 +61,8 @@ impl<'a> Client<'a> {
 /// Where a fleet runs and what it is called.
 #[derive(Debug, Clone)]
 pub struct Placement {
+    /// The run that it is of.
+    pub run: String,
     /// Tells this fleet from others of the same run.
     pub fleet: String,
     /// The node that nothing disturbs.
@@ -98,7 +101,7 @@ impl Placement {
 
     /// The namespace of the fleet.
     pub fn namespace(&self) -> String {
-        format!("gauntlet-{}", self.fleet)
+        ownership::name(&self.run, &self.fleet)
     }
 
     /// The stream that the fleet's NATS client publishes to.

@@ -32,6 +32,9 @@ const GONE_WITHIN: Duration = Duration::from_secs(30);
 /// A word to a client and its answer; starting waits for the system, verifying reads everything back.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(200);
 
+/// Words that change nothing.
+const QUESTIONS: [&str; 3] = ["status", "history", "peers"];
+
 /// How often a client is asked for its counts. It is our own process and cannot be watched.
 const ASK_EVERY: Duration = Duration::from_millis(500);
 
@@ -89,8 +92,8 @@ impl<'a> Fleet<'a> {
         let node = lab.cluster().quiet_node().map(str::to_owned);
         let settled_within = lab.deployment().contract.objectives.jobs.as_ref().map(|jobs| jobs.settled_within);
         let image = lab.cluster().agent_image().to_owned();
-        let placement =
-            Placement { fleet: format!("{}-{part}", lab.slug()), node, image, load, seed: lab.seed, settled_within };
+        let (run, fleet) = (lab.run.clone(), format!("{}-{part}", lab.slug()));
+        let placement = Placement { run, fleet, node, image, load, seed: lab.seed, settled_within };
         let fleet = Self { lab, clients, placement, part: part.to_owned() };
         let mut objects = pods::policies(lab.deployment(), &fleet.clients);
         objects.push(pods::namespace(&fleet.placement));
@@ -104,15 +107,15 @@ impl<'a> Fleet<'a> {
 
     async fn running(&self) -> Result<(), Trouble> {
         let names: Vec<String> = self.clients.iter().map(|client| self.placement.pod_name(client)).collect();
+        let namespace = self.placement.namespace();
         let condition = |snapshot: &gauntlet_cluster::view::Snapshot| {
+            let ours = || snapshot.pods.iter().filter(|pod| pod.namespace().as_ref() == Some(&namespace));
             let is_up = |name: &String| {
-                let pod = snapshot.pods.iter().find(|pod| pod.name_any() == *name);
+                let pod = ours().find(|pod| pod.name_any() == *name);
                 pod.is_some_and(|pod| ready::is_ready(pod))
             };
             let down: Vec<&str> = names.iter().filter(|name| !is_up(name)).map(String::as_str).collect();
-            let troubles: Vec<String> = snapshot
-                .pods
-                .iter()
+            let troubles: Vec<String> = ours()
                 .filter(|pod| down.contains(&pod.name_any().as_str()))
                 .filter_map(|pod| ready::pod_trouble(pod))
                 .collect();
@@ -121,6 +124,7 @@ impl<'a> Fleet<'a> {
         self.lab.view().until("the clients to run", RUNNING_WITHIN, self.lab.progress(), condition).await
     }
 
+    /// Says a word to a client. What only asks is said again where the stream breaks.
     async fn tell(&self, client: &Client<'_>, word: &str) -> Result<Output, Trouble> {
         let pod = self.placement.pod_name(client);
         let namespace = self.placement.namespace();
@@ -128,7 +132,11 @@ impl<'a> Fleet<'a> {
         let seconds = ANSWERS_WITHIN.as_secs().to_string();
         let command = ["/gauntlet", "agent", "control", word, "--timeout", &seconds];
         // Its own excuse is better than ours.
-        exec::exec(self.lab.access(), place, &command, ANSWERS_WITHIN + Duration::from_secs(10)).await
+        let within = ANSWERS_WITHIN + Duration::from_secs(10);
+        match QUESTIONS.contains(&word) {
+            true => exec::ask(self.lab.access(), place, &command, within).await,
+            false => exec::exec(self.lab.access(), place, &command, within).await,
+        }
     }
 
     /// The name of the stream that the fleet publishes to.

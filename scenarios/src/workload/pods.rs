@@ -2,6 +2,7 @@
 
 use super::clients::{Client, Placement};
 use super::environment::{TLS, environment};
+use gauntlet_cluster::agent_pod;
 use gauntlet_core::contract::Deployment;
 use serde_json::{Value, json};
 
@@ -29,24 +30,22 @@ pub fn pod(deployment: Deployment<'_>, client: &Client<'_>, placement: &Placemen
         volumes.push(json!({"name": "tls", "secret": {"secretName": secret, "defaultMode": 0o440}}));
         mounts.push(json!({"name": "tls", "mountPath": TLS, "readOnly": true}));
     }
+    let mut container = agent_pod::container("agent", &placement.image);
+    container["args"] = json!(["workload", client.subcommand()]);
+    container["env"] = environment(deployment, client, placement).into();
+    container["resources"] =
+        json!({"requests": {"cpu": "50m", "memory": "32Mi"}, "limits": {"cpu": "500m", "memory": "256Mi"}});
+    container["readinessProbe"] = json!({"tcpSocket": {"port": CONTROL_PORT}, "periodSeconds": 1});
+    container["volumeMounts"] = mounts.into();
     let mut spec = json!({
         "automountServiceAccountToken": false,
         "terminationGracePeriodSeconds": 1,
-        "securityContext": {"runAsNonRoot": true, "runAsUser": 65532, "runAsGroup": 65532, "fsGroup": 65532},
-        "containers": [{
-            "name": "agent",
-            "image": placement.image,
-            "args": ["workload", client.subcommand()],
-            "env": environment(deployment, client, placement),
-            "securityContext": {"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true},
-            "resources": {"requests": {"cpu": "50m", "memory": "32Mi"}, "limits": {"cpu": "500m", "memory": "256Mi"}},
-            "readinessProbe": {"tcpSocket": {"port": CONTROL_PORT}, "periodSeconds": 1},
-            "volumeMounts": mounts,
-        }],
+        "securityContext": agent_pod::security(),
+        "containers": [container],
         "volumes": volumes,
     });
     if let Some(node) = &placement.node {
-        spec["nodeSelector"] = json!({"kubernetes.io/hostname": node});
+        spec["affinity"] = agent_pod::on_node(node);
         spec["tolerations"] = json!([{"operator": "Exists", "effect": "NoSchedule"}]);
     }
     json!({
@@ -95,6 +94,7 @@ mod tests {
     fn placement() -> Placement {
         let load = Load { pause_ms: 20, consume: false, pinned: false };
         Placement {
+            run: "20260101-000000-4f78".into(),
             fleet: "fault".into(),
             node: Some("quiet".into()),
             image: "agent".into(),
@@ -142,8 +142,9 @@ mod tests {
         let variables = pod["spec"]["containers"][0]["env"].as_array().unwrap();
         let password = variables.iter().find(|v| v["name"] == "REDIS_PASSWORD").unwrap();
         assert_eq!(password["valueFrom"]["secretKeyRef"]["name"], "cordum-cordum-redis-secret");
-        assert_eq!(pod["spec"]["nodeSelector"]["kubernetes.io/hostname"], "quiet");
-        assert_eq!(pod["metadata"]["namespace"], "gauntlet-fault");
+        assert_eq!(pod["spec"]["affinity"], agent_pod::on_node("quiet"));
+        assert_eq!(pod["spec"]["securityContext"], agent_pod::security());
+        assert_eq!(pod["metadata"]["namespace"], "gauntlet-4f78-fault");
         let copies: Vec<String> = redis.secrets(deployment).iter().map(SecretOf::copy_name).collect();
         assert_eq!(copies, ["cordum-cordum-client-tls", "cordum-cordum-redis-secret"]);
     }

@@ -10,6 +10,7 @@ use crate::backup::take::{self, Entry, Subject};
 use async_trait::async_trait;
 use gauntlet_chaos::fault::Scene;
 use gauntlet_chaos::{Disturbance, Fault};
+use gauntlet_cluster::agent_pod;
 use gauntlet_cluster::claims::MOUNT;
 use gauntlet_cluster::exec::{self, Place};
 use gauntlet_cluster::jobs;
@@ -55,14 +56,12 @@ fn with_room(mut job: Value, claim: &str, image: &str, room: Room) -> Option<Val
     let name = volume["name"].clone();
     *volume = json!({"name": name, "emptyDir": {"medium": "Memory", "sizeLimit": room.bytes.to_string()}});
     let container = |called: &str, words: Value| {
-        json!({
-            "name": called,
-            "image": image,
-            "args": words,
-            "securityContext": {"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true},
-            "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"cpu": "200m", "memory": "256Mi"}},
-            "volumeMounts": [{"name": name, "mountPath": MOUNT}],
-        })
+        let mut container = agent_pod::container(called, image);
+        container["args"] = words;
+        container["resources"] =
+            json!({"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"cpu": "200m", "memory": "256Mi"}});
+        container["volumeMounts"] = json!([{"name": name, "mountPath": MOUNT}]);
+        container
     };
     let measure = container(MEASURE, json!(["keep", "measure", MOUNT, "--at-most", room.tried.to_string()]));
     let mut watch = container(WATCH, json!(["keep", "watch", MOUNT]));
