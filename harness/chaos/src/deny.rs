@@ -8,6 +8,7 @@ use gauntlet_cluster::access::{RUN_LABEL, said};
 use gauntlet_cluster::exec::Place;
 use gauntlet_cluster::probe::{self, Target};
 use gauntlet_core::matrix::Seen;
+use gauntlet_core::matrix::judge::Enforcement;
 use gauntlet_core::{Evidence, Trouble};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::Api;
@@ -26,6 +27,10 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Between tries; what a pod reaches cannot be watched.
 const ASK_EVERY: Duration = Duration::from_millis(200);
+
+/// So many tries in a row must agree before anything is concluded: a network that follows a policy node by node, or that
+/// refuses only so often in a second, says something else from one moment to the next.
+const AGREE: usize = 3;
 
 /// Who asks whom, both pods of ours.
 #[derive(Debug, Clone)]
@@ -47,38 +52,59 @@ impl Canary {
         seen.first().copied().ok_or_else(|| Trouble::harness("the prober said nothing"))
     }
 
-    /// Asks until the answer is as wanted, and says so.
+    /// Asks until the answers are as wanted and stay so, and says so.
     pub async fn until(&self, scene: &Scene, what: &str, wanted: fn(Seen) -> bool) -> Evidence {
-        self.last(scene, what, wanted).await.0
+        self.tries(scene, what, wanted).await.0
     }
 
-    /// The same, and the last try.
-    async fn last(&self, scene: &Scene, what: &str, wanted: fn(Seen) -> bool) -> (Evidence, Try) {
+    /// The same, and all tries.
+    async fn tries(&self, scene: &Scene, what: &str, wanted: fn(Seen) -> bool) -> (Evidence, Vec<Try>) {
         let deadline = Instant::now() + FOLLOWS_WITHIN;
+        let mut tries = Vec::new();
         loop {
             let began = Instant::now();
-            let seen = match self.ask(scene).await {
-                Ok(seen) => seen,
-                Err(trouble) => return (Evidence::Missing(trouble.message), Try { began, seen: None }),
-            };
-            let said = format!("{} → {}: {seen} {what}", self.pod, self.target);
-            let last = Try { began, seen: Some(seen) };
-            if wanted(seen) {
-                return (Evidence::Shown(said), last);
+            match self.ask(scene).await {
+                Ok(seen) => tries.push(Try { began, seen }),
+                Err(trouble) => return (Evidence::Missing(trouble.message), tries),
+            }
+            let said = || format!("{} → {}: {} {what}", self.pod, self.target, told(&tries));
+            if agreed(&tries, wanted).is_some() {
+                return (Evidence::Shown(said()), tries);
             }
             if Instant::now() >= deadline {
-                return (Evidence::Missing(said), last);
+                return (Evidence::Missing(said()), tries);
             }
             tokio::time::sleep(ASK_EVERY).await;
         }
     }
 }
 
-/// When the canary asked, and what it saw; nothing where it could not ask.
+/// When the canary asked, and what it saw.
 #[derive(Debug, Clone, Copy)]
 struct Try {
     began: Instant,
-    seen: Option<Seen>,
+    seen: Seen,
+}
+
+/// The last tries, where all of them are as wanted.
+fn agreed(tries: &[Try], wanted: fn(Seen) -> bool) -> Option<&[Try]> {
+    let last = tries.get(tries.len().checked_sub(AGREE)?..)?;
+    last.iter().all(|one| wanted(one.seen)).then_some(last)
+}
+
+/// What the last tries have seen, in words.
+fn told(tries: &[Try]) -> String {
+    let last = &tries[tries.len().saturating_sub(AGREE)..];
+    match last.iter().map(|one| one.seen.to_string()).collect::<Vec<String>>() {
+        same if same.iter().all(|seen| *seen == same[0]) => format!("{} ({} times)", same[0], same.len()),
+        others => others.join(", then "),
+    }
+}
+
+/// How policies deny, where they do: a refusal among silences is one that was not held back.
+fn enforcement(tries: &[Try]) -> Option<Enforcement> {
+    let refused = agreed(tries, is_denied)?.iter().any(|one| one.seen == Seen::Refused);
+    Some(if refused { Enforcement::Rejects } else { Enforcement::Drops })
 }
 
 /// A policy that lets nobody reach the pods with some labels.
@@ -88,25 +114,34 @@ pub struct DenyIngress {
     labels: BTreeMap<String, String>,
     canary: Canary,
     made: Option<Instant>,
-    last: OnceLock<Try>,
+    tries: OnceLock<Vec<Try>>,
 }
 
 impl DenyIngress {
     /// `run` is the label of everything that is made.
     pub fn new(run: &str, policy: &str, labels: BTreeMap<String, String>, canary: Canary) -> Self {
-        Self { run: run.to_owned(), policy: policy.to_owned(), labels, canary, made: None, last: OnceLock::new() }
+        Self { run: run.to_owned(), policy: policy.to_owned(), labels, canary, made: None, tries: OnceLock::new() }
     }
 
-    /// From the answer of the API server to the beginning of the first try that was denied: enforcement took no longer.
-    /// Not known to less than the time between two tries.
+    fn tries(&self) -> &[Try] {
+        self.tries.get().map_or(&[], Vec::as_slice)
+    }
+
+    /// From the answer of the API server to the beginning of the first try from which on all were denied: enforcement took
+    /// no longer. Not known to less than the time between two tries.
     pub fn enforced_after(&self) -> Option<Duration> {
-        let denied = self.last.get().filter(|last| last.seen.is_some_and(is_denied))?;
+        let denied = agreed(self.tries(), is_denied)?.first()?;
         Some(denied.began.duration_since(self.made?))
     }
 
-    /// Whether the pods were still reached when there was no more time to wait.
+    /// How the policy denies, where it took effect.
+    pub fn enforcement(&self) -> Option<Enforcement> {
+        enforcement(self.tries())
+    }
+
+    /// Whether the pods were still reached, each time, when there was no more time to wait.
     pub fn is_ignored(&self) -> bool {
-        self.last.get().is_some_and(|last| last.seen == Some(Seen::Open))
+        agreed(self.tries(), |seen| seen == Seen::Open).is_some()
     }
 }
 
@@ -133,12 +168,57 @@ impl Fault for DenyIngress {
     }
 
     async fn took_effect(&self, scene: &Scene) -> Evidence {
-        let (evidence, last) = self.canary.last(scene, "under a policy that denies it", is_denied).await;
-        let _ = self.last.set(last);
+        let (evidence, tries) = self.canary.tries(scene, "under a policy that denies it", is_denied).await;
+        let _ = self.tries.set(tries);
         evidence
     }
 
     async fn is_healed(&self, scene: &Scene) -> Evidence {
         self.canary.until(scene, "without the policy", |seen| seen == Seen::Open).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Seen::{Open, Refused, Timeout};
+
+    fn tries(seen: &[Seen]) -> Vec<Try> {
+        seen.iter().map(|seen| Try { began: Instant::now(), seen: *seen }).collect()
+    }
+
+    #[test]
+    fn only_answers_that_agree_tell_whether_and_how_policies_deny() {
+        use Enforcement::{Drops, Rejects};
+        for (seen, expected) in [
+            (&[][..], None),
+            (&[Timeout, Timeout], None),
+            (&[Timeout, Timeout, Timeout], Some(Drops)),
+            (&[Refused, Refused, Refused], Some(Rejects)),
+            // Refusals that are held back are silence.
+            (&[Refused, Timeout, Timeout], Some(Rejects)),
+            (&[Timeout, Refused, Timeout], Some(Rejects)),
+            // The policy has come to one node and not yet to the other.
+            (&[Timeout, Open, Timeout], None),
+            (&[Refused, Open, Timeout, Timeout, Timeout], Some(Drops)),
+            (&[Timeout, Timeout, Timeout, Open], None),
+            (&[Timeout, Timeout, Seen::ProbeFailed], None),
+        ] {
+            assert_eq!(enforcement(&tries(seen)), expected, "{seen:?}");
+        }
+    }
+
+    #[test]
+    fn policies_are_ignored_where_everything_stays_open() {
+        let ignored = |seen: &[Seen]| agreed(&tries(seen), |seen| seen == Open).is_some();
+        assert!(ignored(&[Timeout, Open, Open, Open]));
+        assert!(!ignored(&[Open, Open, Timeout]));
+        assert!(!ignored(&[Open, Open]));
+    }
+
+    #[test]
+    fn what_was_seen_last_is_told() {
+        assert_eq!(told(&tries(&[Open, Timeout, Timeout, Timeout])), "timeout (3 times)");
+        assert_eq!(told(&tries(&[Open, Timeout, Refused])), "open, then timeout, then refused");
     }
 }

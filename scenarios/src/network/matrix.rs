@@ -104,22 +104,18 @@ impl Trial<'_> {
 
         lab.phase(Phase::Inject);
         let labels = parties::canary_labels();
-        let fault = lab.inject(DenyIngress::new(&lab.run, "gauntlet-canary", labels, canary.clone()), control).await?;
-        if !fault.took_effect() {
+        let fault = lab.inject(DenyIngress::new(&lab.run, "gauntlet-canary", labels, canary), control).await?;
+        let Some(enforcement) = fault.fault().enforcement() else {
             let is_ignored = fault.fault().is_ignored();
             lab.heal(fault).await?;
             if is_ignored && !lab.cluster().capabilities().contains(&Capability::EnforcePolicies) {
                 lab.unsuited("this cluster's network enforces no policies: pods are reached under one that denies it");
             }
             return Ok(());
-        }
+        };
         if let Some(after) = fault.fault().enforced_after() {
             lab.figure("time to enforcement", after.as_secs_f64(), "s", None);
         }
-        let enforcement = match canary.ask(lab.scene()).await? {
-            Seen::Refused => Enforcement::Rejects,
-            _ => Enforcement::Drops,
-        };
 
         lab.phase(Phase::Observe);
         let started = Instant::now();
