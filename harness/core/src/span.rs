@@ -85,7 +85,9 @@ mod tests {
 
     #[test]
     fn sentences_have_seconds_with_a_space() {
-        for (ms, told) in [(0, "0 s"), (1, "0.1 s"), (400, "0.4 s"), (12_000, "12 s"), (12_340, "12.3 s"), (120_000, "120 s")] {
+        for (ms, told) in
+            [(0, "0 s"), (1, "0.1 s"), (400, "0.4 s"), (12_000, "12 s"), (12_340, "12.3 s"), (120_000, "120 s")]
+        {
             assert_eq!(Span(Duration::from_millis(ms)).in_words(), told);
         }
     }

@@ -11,7 +11,7 @@ mod storage;
 
 use super::real::{Maker, Real};
 use super::{Cluster, Provider, Wanted, discovery, run_of};
-use crate::access::{Access, RUN_LABEL};
+use crate::access::Access;
 use crate::images;
 use crate::node_agent::{self, NodeAgents};
 use crate::ownership;
@@ -62,6 +62,15 @@ impl Kubeconfig {
         needs.iter().copied().filter(|power| self.node_faults || !BY_LEAVE.contains(power)).collect()
     }
 
+    /// Not by `kubectl`, which would miss what stands in no namespace of ours, and whose context may be another by then.
+    fn ended_by(&self) -> String {
+        let file = match &self.file {
+            file if *file == default_file() => String::new(),
+            file => format!(" --kubeconfig {}", file.display()),
+        };
+        format!("gauntlet clean --cluster kubeconfig --context {}{file}", self.context)
+    }
+
     async fn nodes(access: &Access) -> Result<Nodes, Trouble> {
         let api: Api<Node> = Api::all(access.client.clone());
         let list = api.list(&ListParams::default()).await.or_trouble(|| "cannot list the cluster's nodes")?;
@@ -84,7 +93,7 @@ impl Kubeconfig {
             agent_image: self.agent_image.clone(),
             may_drain: self.node_faults,
             agents,
-            maker: Box::new(Ruled { denials }),
+            maker: Box::new(Ruled { denials, ended_by: self.ended_by() }),
             found,
         })
     }
@@ -124,7 +133,12 @@ impl Provider for Kubeconfig {
             return Err(Trouble::input(format!("no node of context {} takes pods", self.context)));
         }
         if node_agent::GIVE.iter().any(|power| powers.contains(power)) {
-            match NodeAgents::deploy(&running.access, &wanted.run, &self.agent_image).await {
+            let deployed = tokio::select! {
+                biased;
+                () = wanted.interrupted.cancelled() => Err(Trouble::harness("interrupted")),
+                deployed = NodeAgents::deploy(&running.access, &wanted.run, &self.agent_image) => deployed,
+            };
+            match deployed {
                 Ok(agents) => running.agents = Some(agents),
                 Err(trouble) => return Err(given_up(&running, trouble).await),
             }
@@ -165,6 +179,8 @@ async fn remove_run(access: &Access, id: &str) -> Result<(), Trouble> {
 /// What others rule over, as far as they let us.
 struct Ruled {
     denials: Denials,
+    /// The command that removes what is ours.
+    ended_by: String,
 }
 
 #[async_trait]
@@ -173,8 +189,8 @@ impl Maker for Ruled {
         self.denials.get(&power).cloned()
     }
 
-    fn ended_by(&self, id: &str) -> String {
-        format!("kubectl delete namespaces --selector {RUN_LABEL}={}", run_of(id))
+    fn ended_by(&self, _id: &str) -> String {
+        self.ended_by.clone()
     }
 
     async fn shutdown(&self, access: &Access, id: &str) -> Result<(), Trouble> {
@@ -185,6 +201,19 @@ impl Maker for Ruled {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_kept_is_ended_where_it_is() {
+        let cluster = |file: PathBuf| Kubeconfig {
+            file,
+            context: "c".to_owned(),
+            node_faults: false,
+            agent_image: "a".to_owned(),
+        };
+        let command = "gauntlet clean --cluster kubeconfig --context c";
+        assert_eq!(cluster(default_file()).ended_by(), command);
+        assert_eq!(cluster("other".into()).ended_by(), format!("{command} --kubeconfig other"));
+    }
 
     #[test]
     fn powers_over_nodes_are_asked_for_only_with_leave_and_only_when_needed() {
