@@ -38,6 +38,9 @@ pub struct Room {
     pub tried: u64,
 }
 
+/// The volume that no container has.
+const PLACE: &str = "place";
+
 /// The Job with the room in place of the claim.
 ///
 /// # Errors
@@ -51,10 +54,13 @@ pub async fn job(lab: &Lab, subject: Subject<'_>, name: &str, room: Room) -> Res
 
 fn with_room(mut job: Value, claim: &str, image: &str, room: Room) -> Option<Value> {
     let spec = job.pointer_mut("/spec/template/spec")?;
-    let volume =
-        spec["volumes"].as_array_mut()?.iter_mut().find(|v| v["persistentVolumeClaim"]["claimName"] == claim)?;
+    let volumes = spec["volumes"].as_array_mut()?;
+    let volume = volumes.iter_mut().find(|v| v["persistentVolumeClaim"]["claimName"] == claim)?;
     let name = volume["name"].clone();
     *volume = json!({"name": name, "emptyDir": {"medium": "Memory", "sizeLimit": room.bytes.to_string()}});
+    // No container has the claim, but it says on which node the pod may be: elsewhere, backups that want to be beside
+    // each other could not be where the claim is.
+    volumes.push(json!({"name": PLACE, "persistentVolumeClaim": {"claimName": claim}}));
     let container = |called: &str, words: Value| {
         let mut container = agent_pod::container(called, image);
         container["args"] = words;
@@ -193,6 +199,7 @@ mod tests {
         let spec = &job["spec"]["template"]["spec"];
         assert_eq!(spec["volumes"][0], json!({"name": "a", "secret": {}}));
         assert_eq!(spec["volumes"][1], json!({"name": "b", "emptyDir": {"medium": "Memory", "sizeLimit": "4096"}}));
+        assert_eq!(spec["volumes"][2]["persistentVolumeClaim"]["claimName"], "c", "it is where the claim is");
         let names: Vec<&Value> =
             spec["initContainers"].as_array().unwrap().iter().map(|container| &container["name"]).collect();
         assert_eq!(names, [MEASURE, WATCH, "own"]);
