@@ -24,7 +24,7 @@ const PLANTED: [&str; 10] = [
 ];
 
 /// Where each of these has to stand, or nothing was looked at.
-const MARKERS: [(&str, &str); 11] = [
+const MARKERS: [(&str, &str); 12] = [
     ("objects/planted.configmaps.json", "marker-annotation"),
     ("objects/planted.configmaps.json", "marker-config"),
     ("objects/planted.pods.json", "marker-environment"),
@@ -35,6 +35,7 @@ const MARKERS: [(&str, &str); 11] = [
     ("logs/planted.talker-", "twice REDACTED"),
     ("missing.txt", "SHORT of planted/planted-secret"),
     ("stores/planted.cache-", "redis_version"),
+    ("stores/planted.bus-", "\"server_name\": \"marker-bus\""),
     ("network/planted.talker-", "cache.planted.svc: "),
 ];
 

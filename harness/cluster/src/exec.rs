@@ -8,7 +8,6 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Status, StatusCause};
 use kube::Api;
 use kube::api::{AttachParams, LogParams};
-use kube::client::UpgradeConnectionError;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
 
@@ -79,7 +78,7 @@ async fn run(access: &Access, place: Place<'_>, command: &[&str]) -> Result<Outp
     let pods: Api<Pod> = Api::namespaced(access.client.clone(), place.namespace);
     let parameters = AttachParams::default().container(place.container).stdin(false).stdout(true).stderr(true);
     let process = pods.exec(place.pod, command.iter().copied(), &parameters).await;
-    let mut process = process.map_err(|error| not_begun(&error))?;
+    let mut process = process.map_err(|error| Interrupted::not_begun(&error))?;
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
     let (out, err) = (process.stdout(), process.stderr());
     let status = process.take_status();
@@ -107,16 +106,6 @@ async fn run(access: &Access, place: Place<'_>, command: &[&str]) -> Result<Outp
         stderr: String::from_utf8_lossy(&stderr).into_owned(),
         code: exit_code(&status),
     })
-}
-
-/// Why there is no stream. What the server said is its answer, also when it speaks for a node.
-fn not_begun(error: &kube::Error) -> Interrupted {
-    match error {
-        kube::Error::Api(_) | kube::Error::UpgradeConnection(UpgradeConnectionError::ProtocolSwitch(_)) => {
-            Interrupted::Refused(said(error))
-        }
-        _ => Interrupted::StreamBroke(said(error)),
-    }
 }
 
 fn exit_code(status: &Status) -> i32 {

@@ -10,7 +10,7 @@
 //! - [`prerequisites`], [`tls`]: what must exist before
 //! - [`view`], [`ready`]: the live state of the cluster, and whether it is what the contract promises
 //! - [`timeline`]: what pods and event objects amount to, for the events of a run
-//! - [`exec`]: commands in pods, and their logs
+//! - [`exec`]: commands in pods, and their logs; [`forward`]: questions to their ports
 //! - [`probe`]: connections tried from inside pods
 //! - [`node_agent`]: powers that the Kubernetes API does not give, by an agent on every node
 //! - [`nodes`]: cordon, evict, drain
@@ -26,6 +26,7 @@ pub mod apply;
 pub mod claims;
 pub mod evidence;
 pub mod exec;
+pub mod forward;
 pub mod host;
 pub mod images;
 pub mod jobs;

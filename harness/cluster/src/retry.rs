@@ -4,8 +4,9 @@
 //! Only what may be done twice is sent again after a failure, since nobody knows how far it came; what was throttled was
 //! not begun. A refused eviction is an answer: the budget spoke, and whoever asked must hear it.
 
+use crate::access::said;
 use http::{Method, Request, Response, StatusCode};
-use kube::client::Body;
+use kube::client::{Body, UpgradeConnectionError};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -115,6 +116,16 @@ pub enum Interrupted {
 }
 
 impl Interrupted {
+    /// Why there is no stream. What the server said is its answer, also when it speaks for a node.
+    pub fn not_begun(error: &kube::Error) -> Self {
+        match error {
+            kube::Error::Api(_) | kube::Error::UpgradeConnection(UpgradeConnectionError::ProtocolSwitch(_)) => {
+                Self::Refused(said(error))
+            }
+            _ => Self::StreamBroke(said(error)),
+        }
+    }
+
     pub fn why(self) -> String {
         match self {
             Self::Refused(why) | Self::StreamBroke(why) => why,

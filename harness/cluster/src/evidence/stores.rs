@@ -3,9 +3,9 @@
 use super::sink::{Keep, Sink};
 use super::{Scope, Task, absent};
 use crate::exec::{self, Place};
+use crate::forward::{self, Port};
 use gauntlet_core::contract::store::{Store, StoreKind};
 use gauntlet_core::contract::workload::{Workload, WorkloadKind};
-use http::Request;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use std::fmt::Write as _;
@@ -17,7 +17,7 @@ const ANSWERS_WITHIN: Duration = Duration::from_secs(15);
 const REDIS: [&[&str]; 3] = [&["CLUSTER", "NODES"], &["CLUSTER", "INFO"], &["INFO"]];
 
 /// Paths of a NATS server's monitoring.
-const NATS: [&str; 4] = ["varz", "jsz?streams=true&consumers=true&config=true", "routez", "healthz"];
+const NATS: [&str; 4] = ["/varz", "/jsz?streams=true&consumers=true&config=true", "/routez", "/healthz"];
 
 /// One file of each member.
 pub fn tasks<'a>(scope: Scope<'a>, pods: &[Pod], sink: &'a Sink<'a>) -> Vec<Task<'a>> {
@@ -92,14 +92,15 @@ impl Member<'_> {
         }
     }
 
-    /// By way of the API server, which reaches the pod through its node.
     async fn get(&self, path: &str) -> Result<String, String> {
         let monitor = self.workload.ports.iter().find(|port| port.name.starts_with("monitor"));
-        let port = monitor.ok_or("the contract names no port `monitor`")?.port.value;
-        let (namespace, pod) = (&self.workload.namespace.value, &self.pod);
-        let path = format!("/api/v1/namespaces/{namespace}/pods/{pod}:{port}/proxy/{path}");
-        let request = Request::get(path).body(vec![]).map_err(|error| error.to_string())?;
-        let asked = tokio::time::timeout(ANSWERS_WITHIN, self.scope.access().client.request_text(request)).await;
-        asked.map_err(|_| "no answer in time".to_owned())?.map_err(|error| crate::access::said(&error))
+        let number = monitor.ok_or("the contract names no port `monitor`")?.port.value;
+        let port = Port { namespace: &self.workload.namespace.value, pod: &self.pod, number };
+        let answer = forward::get(self.scope.access(), port, path, ANSWERS_WITHIN).await;
+        answer.map_err(|trouble| trouble.message).map(|answer| match answer.status {
+            200 => answer.body,
+            // Who is not well says so in what it answers then.
+            status => format!("status {status}\n{}", answer.body),
+        })
     }
 }

@@ -33,6 +33,7 @@ const ALWAYS: &[Row] = &[
     (&OWNED, "networking.k8s.io", "networkpolicies", ""),
     // A WebSocket is asked for by GET, and checked as that since Kubernetes 1.35, beside CREATE.
     (&["get", "create"], "", "pods", "exec"),
+    (&["get", "create"], "", "pods", "portforward"),
     (&["get"], "", "pods", "log"),
     // What may be a secret there must be known before anything is told.
     (&["list"], "", "configmaps", ""),
