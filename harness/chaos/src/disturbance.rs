@@ -49,8 +49,8 @@ impl Disturbance {
             Self::HoldContainer { namespace, pod, container } => {
                 cluster.release_container(namespace, pod, container).await
             }
-            Self::NodeOutage { node, .. } => cluster.return_node(node).await,
-            Self::ShapeNode { node, .. } => cluster.unshape_node(node).await,
+            Self::NodeOutage { node, .. } => cluster.machines()?.bring_back(node).await,
+            Self::ShapeNode { node, .. } => cluster.links()?.unshape(node).await,
             Self::Cordon { node } => nodes::uncordon(cluster.access(), node).await,
             Self::Traffic { id, .. } => cluster.restore_traffic(id).await,
             Self::LoseVolumes { namespace, stateful_set, replicas } => {

@@ -160,9 +160,9 @@ impl Fault for NodeOutage {
     async fn act(&mut self, scene: &Scene) -> Result<(), Trouble> {
         self.before = Some(self.look(scene).await?);
         match self.outage {
-            Outage::Stop => scene.cluster.stop_node(&self.node).await,
-            Outage::Freeze => scene.cluster.freeze_node(&self.node).await,
-            Outage::Disconnect => scene.cluster.disconnect_node(&self.node).await,
+            Outage::Stop => scene.cluster.machines()?.stop(&self.node).await,
+            Outage::Freeze => scene.cluster.machines()?.freeze(&self.node).await,
+            Outage::Disconnect => scene.cluster.links()?.disconnect(&self.node).await,
         }
     }
 

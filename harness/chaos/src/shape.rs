@@ -10,7 +10,7 @@ use crate::fault::{Fault, Scene};
 use crate::outage::from_others;
 use crate::paths::{Path, paths};
 use async_trait::async_trait;
-use gauntlet_cluster::traffic::Effect;
+use gauntlet_cluster::traffic::{Counters, Effect};
 use gauntlet_core::{Capability, Evidence, Trouble};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -43,12 +43,17 @@ impl ShapeNode {
         }
     }
 
+    async fn counters(&self, scene: &Scene) -> Result<Counters, String> {
+        let counters = async { scene.cluster.links()?.counters(&self.node).await };
+        counters.await.map_err(|trouble| trouble.message)
+    }
+
     async fn is_late(&self, scene: &Scene, soon: Duration) -> Result<String, String> {
         if let Some(path) = dialling::answered_within(scene, self.paths.clone(), soon).await.first() {
             return Err(format!("{path} is still answered within {} ms", soon.as_millis()));
         }
         dialling::answered_again(scene, self.paths.clone(), FLOWS_WITHIN).await?;
-        let counters = scene.cluster.node_counters(&self.node).await.map_err(|trouble| trouble.message)?;
+        let counters = self.counters(scene).await?;
         match counters.delayed {
             0 => Err(format!("{} has delayed nothing", self.node)),
             delayed => Ok(format!(
@@ -63,7 +68,7 @@ impl ShapeNode {
         let mut seen = 0;
         for _ in 0..TRIES {
             dialling::dial_all(scene, &self.paths, dialling::ANSWERS_WITHIN).await;
-            let counters = scene.cluster.node_counters(&self.node).await.map_err(|trouble| trouble.message)?;
+            let counters = self.counters(scene).await?;
             if counters.dropped > 0 {
                 return Ok(format!("{} of {} packets of {} were lost", counters.dropped, counters.seen, self.node));
             }
@@ -99,7 +104,7 @@ impl Fault for ShapeNode {
         let found = paths(&snapshot, &from_others(&snapshot, &self.node, self.effect));
         let within = self.soon().unwrap_or(dialling::ANSWERS_WITHIN);
         self.paths = dialling::answered_within(scene, found, within).await;
-        scene.cluster.shape_node(&self.node, self.effect).await
+        scene.cluster.links()?.shape(&self.node, self.effect).await
     }
 
     async fn took_effect(&self, scene: &Scene) -> Evidence {

@@ -6,6 +6,7 @@ mod unenforced;
 use async_trait::async_trait;
 use gauntlet_cluster::provider::Wanted;
 use gauntlet_cluster::provider::embedded::Embedded;
+use gauntlet_cluster::provider::machines::Machines;
 use gauntlet_cluster::traffic::{Counters, Dialled, OutsideHost, TrafficFault};
 use gauntlet_cluster::{Access, Cluster, Provider};
 use gauntlet_core::{Capability, Trouble};
@@ -91,16 +92,8 @@ impl Cluster for Unharmed {
         Ok(())
     }
 
-    async fn stop_node(&self, _: &str) -> Result<(), Trouble> {
-        Ok(())
-    }
-
-    async fn freeze_node(&self, _: &str) -> Result<(), Trouble> {
-        Ok(())
-    }
-
-    async fn return_node(&self, _: &str) -> Result<(), Trouble> {
-        Ok(())
+    fn machines(&self) -> Result<&dyn Machines, Trouble> {
+        Ok(self)
     }
 
     fn outside_hosts(&self) -> &[OutsideHost] {
@@ -129,5 +122,20 @@ impl Cluster for Unharmed {
 
     async fn shutdown(&self) -> Result<(), Trouble> {
         self.real.shutdown().await
+    }
+}
+
+#[async_trait]
+impl Machines for Unharmed {
+    async fn stop(&self, _: &str) -> Result<(), Trouble> {
+        Ok(())
+    }
+
+    async fn freeze(&self, _: &str) -> Result<(), Trouble> {
+        Ok(())
+    }
+
+    async fn bring_back(&self, _: &str) -> Result<(), Trouble> {
+        Ok(())
     }
 }

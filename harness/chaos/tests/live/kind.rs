@@ -76,27 +76,27 @@ async fn what_is_so_already_is_no_trouble(scene: &Scene, machine: &Machine) -> O
     let cluster = &scene.cluster;
     let outage = inject(scene, NodeOutage::stop(NODE)).await.map_err(text)?;
     shown(outage.effect())?;
-    cluster.stop_node(NODE).await.map_err(text)?;
+    cluster.machines().map_err(text)?.stop(NODE).await.map_err(text)?;
     for _ in 0..2 {
-        cluster.disconnect_node(NODE).await.map_err(text)?;
+        cluster.links().map_err(text)?.disconnect(NODE).await.map_err(text)?;
     }
-    cluster.unshape_node(NODE).await.map_err(text)?;
-    let refused = cluster.freeze_node(NODE).await.err().ok_or("what is off was frozen")?;
+    cluster.links().map_err(text)?.unshape(NODE).await.map_err(text)?;
+    let refused = cluster.machines().map_err(text)?.freeze(NODE).await.err().ok_or("what is off was frozen")?;
     check(refused.message.contains("is not running"), &refused.message)?;
     shown(&outage.heal().await.map_err(text)?)?;
 
     let outage = inject(scene, NodeOutage::freeze(NODE)).await.map_err(text)?;
     shown(outage.effect())?;
-    cluster.freeze_node(NODE).await.map_err(text)?;
-    let refused = cluster.unshape_node(NODE).await.err().ok_or("what is paused was changed")?;
+    cluster.machines().map_err(text)?.freeze(NODE).await.map_err(text)?;
+    let refused = cluster.links().map_err(text)?.unshape(NODE).await.err().ok_or("what is paused was changed")?;
     check(refused.message.contains("node-1 is paused"), &refused.message)?;
     for _ in 0..2 {
-        cluster.disconnect_node(NODE).await.map_err(text)?;
+        cluster.links().map_err(text)?.disconnect(NODE).await.map_err(text)?;
     }
     // Somebody else has done half of it already.
     machine.docker(&["network", "connect", "kind", NODE])?;
     shown(&outage.heal().await.map_err(text)?)?;
-    cluster.return_node(NODE).await.map_err(text)
+    cluster.machines().map_err(text)?.bring_back(NODE).await.map_err(text)
 }
 
 /// One that has started anew has its first one again, and one that is off its network has none.
@@ -106,7 +106,8 @@ async fn what_a_node_sends_is_shaped_on_the_device_that_it_has(scene: &Scene, ma
     is_proven_and_healed(scene, ShapeNode::new(NODE, effect), false).await?;
     machine.was_told(&["replace dev eth0 root handle 6a6e: netem loss 30%", "qdisc del dev eth0 root"])?;
     let outage = inject(scene, NodeOutage::disconnect(NODE)).await.map_err(text)?;
-    let refused = scene.cluster.shape_node(NODE, effect).await.err().ok_or("what has no device was shaped")?;
+    let refused =
+        scene.cluster.links().map_err(text)?.shape(NODE, effect).await.err().ok_or("what has no device was shaped")?;
     check(refused.message.contains("it has no default route"), &refused.message)?;
     shown(&outage.heal().await.map_err(text)?)
 }

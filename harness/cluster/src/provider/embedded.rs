@@ -1,5 +1,6 @@
 //! The embedded Kubernetes as a provider.
 
+use super::machines::Machines;
 use super::{Cluster, Provider, Wanted};
 use crate::access::Access;
 use crate::images::{self, AGENT_IMAGE, PROGRAM, without_tag};
@@ -242,6 +243,21 @@ impl Running {
 }
 
 #[async_trait]
+impl Machines for Running {
+    async fn stop(&self, node: &str) -> Result<(), Trouble> {
+        self.node("stop-node", node).await
+    }
+
+    async fn freeze(&self, node: &str) -> Result<(), Trouble> {
+        self.node("freeze-node", node).await
+    }
+
+    async fn bring_back(&self, node: &str) -> Result<(), Trouble> {
+        self.node("return-node", node).await
+    }
+}
+
+#[async_trait]
 impl Cluster for Running {
     fn id(&self) -> &str {
         &self.info.id
@@ -272,16 +288,8 @@ impl Cluster for Running {
         self.container("release-container", namespace, pod, container).await
     }
 
-    async fn stop_node(&self, node: &str) -> Result<(), Trouble> {
-        self.node("stop-node", node).await
-    }
-
-    async fn freeze_node(&self, node: &str) -> Result<(), Trouble> {
-        self.node("freeze-node", node).await
-    }
-
-    async fn return_node(&self, node: &str) -> Result<(), Trouble> {
-        self.node("return-node", node).await
+    fn machines(&self) -> Result<&dyn Machines, Trouble> {
+        Ok(self)
     }
 
     fn outside_hosts(&self) -> &[OutsideHost] {

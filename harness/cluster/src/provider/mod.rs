@@ -3,6 +3,7 @@
 //! - [`embedded`]: the embedded Kubernetes, the default
 //! - [`kubeconfig`]: a cluster that exists already and has other users
 //! - [`kind`]: clusters in Docker
+//! - [`machines`]: powers over nodes as machines
 //! - [`discovery`]: what a cluster that exists already has and lacks
 //! - [`real`]: what the latter two have in common once they run
 
@@ -10,14 +11,16 @@ mod discovery;
 pub mod embedded;
 pub mod kind;
 pub mod kubeconfig;
+pub mod machines;
 pub mod real;
 
 use crate::access::Access;
 use crate::images::AGENT_IMAGE;
-use crate::traffic::{Counters, Dialled, Effect, OutsideHost, TrafficFault};
+use crate::traffic::{Counters, Dialled, OutsideHost, TrafficFault};
 use async_trait::async_trait;
 use gauntlet_core::contract::workload::Image;
 use gauntlet_core::{Capability, Trouble};
+use machines::{Links, Machines};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -170,61 +173,20 @@ pub trait Cluster: Send + Sync {
         Ok(false)
     }
 
-    /// Takes the power from a node: what ran there is dead, and nothing more is heard of it.
+    /// Its nodes as machines.
     ///
     /// # Errors
-    /// Without [`Capability::StopNode`], or when the node refuses.
-    async fn stop_node(&self, _node: &str) -> Result<(), Trouble> {
-        Err(no_verb("stop a node"))
+    /// Without [`Capability::StopNode`].
+    fn machines(&self) -> Result<&dyn Machines, Trouble> {
+        Err(no_verb("stop, freeze or bring back a node"))
     }
 
-    /// Lets everything on a node stand still, silently.
+    /// What connects them.
     ///
     /// # Errors
-    /// As [`Cluster::stop_node`].
-    async fn freeze_node(&self, _node: &str) -> Result<(), Trouble> {
-        Err(no_verb("freeze a node"))
-    }
-
-    /// Takes a node off its network: it runs on, and neither hears anything nor is heard.
-    ///
-    /// # Errors
-    /// Without [`Capability::NodeNetwork`], or when the node cannot be taken off.
-    async fn disconnect_node(&self, _node: &str) -> Result<(), Trouble> {
-        Err(no_verb("disconnect a node"))
-    }
-
-    /// Starts a node that was stopped, lets one go on that was frozen, connects one that was not. One that is well is
-    /// no error.
-    ///
-    /// # Errors
-    /// As [`Cluster::stop_node`].
-    async fn return_node(&self, _node: &str) -> Result<(), Trouble> {
-        Err(no_verb("bring a node back"))
-    }
-
-    /// Lets an effect have everything that a node sends to others, in the place of one that is there.
-    ///
-    /// # Errors
-    /// Without [`Capability::NodeNetwork`], or when the node refuses.
-    async fn shape_node(&self, _node: &str, _effect: Effect) -> Result<(), Trouble> {
-        Err(no_verb("shape what a node sends"))
-    }
-
-    /// Takes it away. A node of which nothing is shaped is no error.
-    ///
-    /// # Errors
-    /// As [`Cluster::shape_node`].
-    async fn unshape_node(&self, _node: &str) -> Result<(), Trouble> {
-        Err(no_verb("leave what a node sends alone"))
-    }
-
-    /// What the effect has done so far.
-    ///
-    /// # Errors
-    /// As [`Cluster::shape_node`], and when nothing is shaped.
-    async fn node_counters(&self, _node: &str) -> Result<Counters, Trouble> {
-        Err(no_verb("count what a node sends"))
+    /// Without [`Capability::NodeNetwork`].
+    fn links(&self) -> Result<&dyn Links, Trouble> {
+        Err(no_verb("disconnect a node or shape what it sends"))
     }
 
     /// Hosts that are not the cluster's and that its pods may be allowed to reach. Probing them leaves no machine.

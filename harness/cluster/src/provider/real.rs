@@ -2,10 +2,11 @@
 //! its nodes where those may be, and of whoever made it.
 
 use super::kubeconfig::nodes::Nodes;
+use super::machines::{Links, Machines};
 use super::{Cluster, no_verb};
 use crate::access::Access;
 use crate::node_agent::NodeAgents;
-use crate::traffic::{Counters, Dialled, Effect, TrafficFault};
+use crate::traffic::{Counters, Dialled, TrafficFault};
 use async_trait::async_trait;
 use gauntlet_core::{Capability, Trouble};
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,37 +21,14 @@ pub trait Maker: Send + Sync {
         None
     }
 
-    /// Whether nodes can be stopped, frozen, disconnected, shaped and brought back.
-    fn has_nodes_in_hand(&self) -> bool {
-        false
+    /// As [`Cluster::machines`], where they are in its hands.
+    fn machines(&self) -> Option<&dyn Machines> {
+        None
     }
 
-    async fn stop_node(&self, _node: &str) -> Result<(), Trouble> {
-        Err(no_verb("stop a node"))
-    }
-
-    async fn freeze_node(&self, _node: &str) -> Result<(), Trouble> {
-        Err(no_verb("freeze a node"))
-    }
-
-    async fn return_node(&self, _node: &str) -> Result<(), Trouble> {
-        Err(no_verb("bring a node back"))
-    }
-
-    async fn disconnect_node(&self, _node: &str) -> Result<(), Trouble> {
-        Err(no_verb("disconnect a node"))
-    }
-
-    async fn shape_node(&self, _node: &str, _effect: Effect) -> Result<(), Trouble> {
-        Err(no_verb("shape what a node sends"))
-    }
-
-    async fn unshape_node(&self, _node: &str) -> Result<(), Trouble> {
-        Err(no_verb("leave what a node sends alone"))
-    }
-
-    async fn node_counters(&self, _node: &str) -> Result<Counters, Trouble> {
-        Err(no_verb("count what a node sends"))
+    /// As [`Cluster::links`], where they are in its hands.
+    fn links(&self) -> Option<&dyn Links> {
+        None
     }
 
     /// As [`Cluster::remarks`].
@@ -103,8 +81,8 @@ impl Cluster for Real {
             (Capability::DrainNodes, drains),
             (Capability::HoldContainer, by_agents),
             (Capability::ShapeNetwork, by_agents),
-            (Capability::StopNode, self.maker.has_nodes_in_hand()),
-            (Capability::NodeNetwork, self.maker.has_nodes_in_hand()),
+            (Capability::StopNode, self.maker.machines().is_some()),
+            (Capability::NodeNetwork, self.maker.links().is_some()),
             (Capability::EnterPods, true),
             (Capability::RestoreData, true),
         ];
@@ -160,32 +138,12 @@ impl Cluster for Real {
         Ok(running == 0 && still > 0)
     }
 
-    async fn stop_node(&self, node: &str) -> Result<(), Trouble> {
-        self.maker.stop_node(node).await
+    fn machines(&self) -> Result<&dyn Machines, Trouble> {
+        self.maker.machines().ok_or_else(|| no_verb("stop, freeze or bring back a node"))
     }
 
-    async fn freeze_node(&self, node: &str) -> Result<(), Trouble> {
-        self.maker.freeze_node(node).await
-    }
-
-    async fn return_node(&self, node: &str) -> Result<(), Trouble> {
-        self.maker.return_node(node).await
-    }
-
-    async fn disconnect_node(&self, node: &str) -> Result<(), Trouble> {
-        self.maker.disconnect_node(node).await
-    }
-
-    async fn shape_node(&self, node: &str, effect: Effect) -> Result<(), Trouble> {
-        self.maker.shape_node(node, effect).await
-    }
-
-    async fn unshape_node(&self, node: &str) -> Result<(), Trouble> {
-        self.maker.unshape_node(node).await
-    }
-
-    async fn node_counters(&self, node: &str) -> Result<Counters, Trouble> {
-        self.maker.node_counters(node).await
+    fn links(&self) -> Result<&dyn Links, Trouble> {
+        self.maker.links().ok_or_else(|| no_verb("disconnect a node or shape what it sends"))
     }
 
     async fn disturb_traffic(&self, id: &str, fault: &TrafficFault) -> Result<(), Trouble> {

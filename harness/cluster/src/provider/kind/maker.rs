@@ -3,54 +3,71 @@
 use super::{Kind, cluster_name, ingress, outage, shaping};
 use crate::access::Access;
 use crate::provider::Provider;
+use crate::provider::machines::{Links, Machines};
 use crate::provider::real::Maker;
 use crate::traffic::{Counters, Effect};
 use async_trait::async_trait;
 use gauntlet_core::Trouble;
+use std::path::PathBuf;
+
+/// Who made a cluster of kind.
+pub(super) struct Made {
+    pub by: Kind,
+    pub docker: PathBuf,
+}
 
 #[async_trait]
-impl Maker for Kind {
-    fn has_nodes_in_hand(&self) -> bool {
-        true
+impl Maker for Made {
+    fn machines(&self) -> Option<&dyn Machines> {
+        Some(self)
     }
 
-    async fn stop_node(&self, node: &str) -> Result<(), Trouble> {
-        outage::stop(&self.docker().await?, node).await
-    }
-
-    async fn freeze_node(&self, node: &str) -> Result<(), Trouble> {
-        outage::freeze(&self.docker().await?, node).await
-    }
-
-    async fn disconnect_node(&self, node: &str) -> Result<(), Trouble> {
-        outage::disconnect(&self.docker().await?, node).await
-    }
-
-    async fn return_node(&self, node: &str) -> Result<(), Trouble> {
-        outage::bring_back(&self.docker().await?, node).await
-    }
-
-    async fn shape_node(&self, node: &str, effect: Effect) -> Result<(), Trouble> {
-        shaping::shape(&self.docker().await?, node, effect).await
-    }
-
-    async fn unshape_node(&self, node: &str) -> Result<(), Trouble> {
-        shaping::unshape(&self.docker().await?, node).await
-    }
-
-    async fn node_counters(&self, node: &str) -> Result<Counters, Trouble> {
-        shaping::counters(&self.docker().await?, node).await
+    fn links(&self) -> Option<&dyn Links> {
+        Some(self)
     }
 
     async fn remarks(&self, id: &str) -> Vec<String> {
-        let remark = async { ingress::remark(&self.docker().await?, &cluster_name(id)).await };
-        match remark.await {
+        match ingress::remark(&self.docker, &cluster_name(id)).await {
             Ok(remark) => remark.into_iter().collect(),
             Err(trouble) => vec![format!("where an ingress controller is reached is not known: {trouble}")],
         }
     }
 
     async fn shutdown(&self, _: &Access, id: &str) -> Result<(), Trouble> {
-        self.discard(id).await
+        self.by.discard(id).await
+    }
+}
+
+#[async_trait]
+impl Machines for Made {
+    async fn stop(&self, node: &str) -> Result<(), Trouble> {
+        outage::stop(&self.docker, node).await
+    }
+
+    async fn freeze(&self, node: &str) -> Result<(), Trouble> {
+        outage::freeze(&self.docker, node).await
+    }
+
+    async fn bring_back(&self, node: &str) -> Result<(), Trouble> {
+        outage::bring_back(&self.docker, node).await
+    }
+}
+
+#[async_trait]
+impl Links for Made {
+    async fn disconnect(&self, node: &str) -> Result<(), Trouble> {
+        outage::disconnect(&self.docker, node).await
+    }
+
+    async fn shape(&self, node: &str, effect: Effect) -> Result<(), Trouble> {
+        shaping::shape(&self.docker, node, effect).await
+    }
+
+    async fn unshape(&self, node: &str) -> Result<(), Trouble> {
+        shaping::unshape(&self.docker, node).await
+    }
+
+    async fn counters(&self, node: &str) -> Result<Counters, Trouble> {
+        shaping::counters(&self.docker, node).await
     }
 }

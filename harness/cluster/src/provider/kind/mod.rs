@@ -41,6 +41,7 @@ use gauntlet_core::trouble::OrTrouble;
 use k8s_openapi::api::core::v1::Node;
 use kube::api::{Api, ListParams};
 use load::Agent;
+use maker::Made;
 use programs::{Programs, Version};
 use record::Record;
 use serde_json::Value;
@@ -84,10 +85,6 @@ impl Kind {
 
     async fn programs(&self, oldest_kind: Version) -> Result<Programs, Trouble> {
         programs::find(&self.path, oldest_kind).await
-    }
-
-    async fn docker(&self) -> Result<PathBuf, Trouble> {
-        Ok(self.programs(topology::ANY_KIND).await?.docker)
     }
 
     /// What the programs say of their versions.
@@ -149,7 +146,7 @@ impl Kind {
         }
         let agents = NodeAgents::deploy_within(&access, &wanted.run, self.agent.name(), self.ready_within).await;
         let agents = agents.map_err(|trouble| trouble.doing("cannot bring agents to the nodes"))?;
-        self.running(wanted.id.clone(), access, Some(agents)).await
+        self.running(programs, wanted.id.clone(), access, Some(agents)).await
     }
 
     async fn ensure_agent(&self, programs: &Programs, record: &Record, run: &str) -> Result<(), Trouble> {
@@ -161,7 +158,13 @@ impl Kind {
         load::build(&programs.docker, &record.build_context(), &program, name, base, run).await
     }
 
-    async fn running(&self, id: String, access: Access, agents: Option<NodeAgents>) -> Result<Real, Trouble> {
+    async fn running(
+        &self,
+        programs: &Programs,
+        id: String,
+        access: Access,
+        agents: Option<NodeAgents>,
+    ) -> Result<Real, Trouble> {
         let api: Api<Node> = Api::all(access.client.clone());
         let list = api.list(&ListParams::default()).await.or_trouble(|| "cannot list the cluster's nodes")?;
         let nodes = nodes::choose_of_own(&list.items);
@@ -174,7 +177,7 @@ impl Kind {
             agent_image: self.agent.name().to_owned(),
             may_drain: true,
             agents,
-            maker: Box::new(self.clone()),
+            maker: Box::new(Made { by: self.clone(), docker: programs.docker.clone() }),
         })
     }
 
@@ -284,7 +287,7 @@ impl Provider for Kind {
         }
         let access = Access::from_kubeconfig(&record.kubeconfig()).await?;
         let agents = NodeAgents::find(&access, run_of(id)).await?;
-        Ok(Some(Box::new(self.running(id.to_owned(), access, agents).await?)))
+        Ok(Some(Box::new(self.running(&programs, id.to_owned(), access, agents).await?)))
     }
 
     async fn discard(&self, id: &str) -> Result<(), Trouble> {
