@@ -47,9 +47,9 @@ pub trait Links: Send + Sync {
     /// The node refuses.
     async fn unshape(&self, node: &str) -> Result<(), Trouble>;
 
-    /// What the effect has done so far.
+    /// What the effect has done so far; `None` where nothing is shaped.
     ///
     /// # Errors
-    /// Nothing is shaped, or the node refuses.
-    async fn counters(&self, node: &str) -> Result<Counters, Trouble>;
+    /// The node refuses.
+    async fn counters(&self, node: &str) -> Result<Option<Counters>, Trouble>;
 }

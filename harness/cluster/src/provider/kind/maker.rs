@@ -67,7 +67,7 @@ impl Links for Made {
         shaping::unshape(&self.docker, node).await
     }
 
-    async fn counters(&self, node: &str) -> Result<Counters, Trouble> {
+    async fn counters(&self, node: &str) -> Result<Option<Counters>, Trouble> {
         shaping::counters(&self.docker, node).await
     }
 }
