@@ -155,7 +155,9 @@ mod tests {
         let file = folder.path().join("started");
         let script = format!("sleep 600 & echo $! > {0}.new; mv {0}.new {0}; wait", file.display());
         let call = tokio::spawn(shell(&script, Duration::from_secs(600)).run());
+        let until = tokio::time::Instant::now() + Duration::from_secs(60);
         while !file.exists() {
+            assert!(tokio::time::Instant::now() < until, "the program has not begun");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         call.abort();
