@@ -217,7 +217,9 @@ fn what_is_started_in_a_held_container_stands_still_until_it_is_released() {
     // What it had begun itself stands still, too.
     let look = node.ask(&Request::Look(node.container("a")));
     assert!(matches!(look, Answer::Processes { running: 0, still: 1.. }), "{look:?}");
-    assert_eq!(node.ask(&Request::Release(node.container("a"))), Answer::Done);
+    let released = node.ask(&Request::Release(node.container("a")));
+    assert!(matches!(released, Answer::Released { ran_ms: ..10_000 }), "{released:?}");
+    assert_eq!(node.ask(&Request::Release(node.container("a"))), Answer::NotInEffect);
     await_state(second.pid, 'S');
     assert!(
         matches!(node.ask(&Request::Hold(node.container("b"))), Answer::Failed(why) if why.contains("container main"))

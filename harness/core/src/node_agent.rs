@@ -90,6 +90,11 @@ pub enum Answer {
     Done,
     /// There was nothing to undo: it was undone before, or never done.
     NotInEffect,
+    /// A container is held no more; for so long, at the most, has something in it run while it was.
+    #[serde(rename_all = "kebab-case")]
+    Released {
+        ran_ms: u64,
+    },
     /// Of a container's processes: how many run, and how many were made to stand still since they were started.
     #[serde(rename_all = "kebab-case")]
     Processes {
@@ -143,7 +148,12 @@ mod tests {
             assert!(!line.contains('\n'));
             assert_eq!(serde_json::from_str::<Request>(&line).unwrap(), request, "{line}");
         }
-        for answer in [Answer::Done, Answer::Processes { running: 0, still: 2 }, Answer::Dialled(Dialled::Refused)] {
+        for answer in [
+            Answer::Done,
+            Answer::Released { ran_ms: 7 },
+            Answer::Processes { running: 0, still: 2 },
+            Answer::Dialled(Dialled::Refused),
+        ] {
             let line = serde_json::to_string(&answer).unwrap();
             assert_eq!(serde_json::from_str::<Answer>(&line).unwrap(), answer, "{line}");
         }

@@ -2,8 +2,9 @@
 //! may go on. So nobody waits longer than the hold for its end: a kubelet whose containers die again and again lets them
 //! wait for up to five minutes before it starts them once more.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use gauntlet_core::node_agent::{Answer, Container};
@@ -14,37 +15,42 @@ use nix::unistd::Pid;
 use super::processes::{self, Newcomers, Process};
 
 pub struct Holds {
-    held: BTreeSet<Container>,
+    /// For how long anything that was started in each may have run before it stood still.
+    held: BTreeMap<Container, Duration>,
     newcomers: Newcomers,
+    /// When newcomers were looked for.
+    looked: Instant,
     /// Where the held containers are written down.
     file: PathBuf,
 }
 
 impl Holds {
     pub fn new(file: PathBuf) -> Self {
-        Self { held: BTreeSet::new(), newcomers: Newcomers::default(), file }
+        Self { held: BTreeMap::new(), newcomers: Newcomers::default(), looked: Instant::now(), file }
     }
 
     /// Holds what is written down, so that it can be released.
     pub fn take_up(&mut self, proc: &Path) {
         let written =
             std::fs::read(&self.file).ok().and_then(|text| serde_json::from_slice::<Vec<Container>>(&text).ok());
-        self.held.extend(written.into_iter().flatten());
+        self.held.extend(written.into_iter().flatten().map(|container| (container, Duration::ZERO)));
         self.still(proc);
     }
 
     /// # Errors
     /// No process of the container is here, or one cannot be killed.
     pub fn hold(&mut self, proc: &Path, container: Container) -> Result<()> {
-        if self.held.contains(&container) {
+        if self.held.contains_key(&container) {
             return Ok(());
         }
+        self.newcomers.know(proc);
         let victims = of(proc, &container);
         if victims.is_empty() {
             bail!("no process of container {} of pod {} is on this node", container.container, container.pod);
         }
-        self.held.insert(container);
+        self.held.insert(container, Duration::ZERO);
         self.write_down()?;
+        self.looked = Instant::now();
         for victim in victims {
             signal(&victim, Signal::SIGKILL)?;
         }
@@ -56,35 +62,36 @@ impl Holds {
         if self.held.is_empty() {
             return;
         }
-        let moving = |process: &Process| self.held.contains(&process.container) && !process.is_still();
+        // It did not run yet when it was last looked for.
+        let before = std::mem::replace(&mut self.looked, Instant::now());
         let found = self.newcomers.look(proc);
-        for process in found.into_iter().filter(|process| moving(process) && !process.is_dead()) {
-            tracing::info!(pid = process.pid, container = process.container.container, "made to stand still");
+        for process in found.into_iter().filter(|process| !process.is_still() && !process.is_dead()) {
+            let Some(ran) = self.held.get_mut(&process.container) else { continue };
             if let Err(error) = signal(&process, Signal::SIGSTOP) {
                 tracing::error!(error = format!("{error:#}"), "a held container goes on");
             }
+            *ran = before.elapsed().max(*ran);
+            tracing::info!(pid = process.pid, container = process.container.container, ?ran, "made to stand still");
         }
     }
 
-    /// Whether it was held.
+    /// For how long anything in it may have run while it was held; `None` where it was not.
     ///
     /// # Errors
     /// A process cannot be told to go on; the container stays held.
-    pub fn release(&mut self, proc: &Path, container: &Container) -> Result<bool> {
-        if !self.held.contains(container) {
-            return Ok(false);
-        }
+    pub fn release(&mut self, proc: &Path, container: &Container) -> Result<Option<Duration>> {
+        let Some(ran) = self.held.get(container).copied() else { return Ok(None) };
         of(proc, container).iter().try_for_each(|one| signal(one, Signal::SIGCONT))?;
         self.held.remove(container);
         if self.held.is_empty() {
             self.newcomers = Newcomers::default();
         }
-        self.write_down().map(|()| true)
+        self.write_down().map(|()| Some(ran))
     }
 
     /// How many were held.
     pub fn release_all(&mut self, proc: &Path) -> usize {
-        let held = self.held.clone();
+        let held: Vec<Container> = self.held.keys().cloned().collect();
         for container in &held {
             if let Err(error) = self.release(proc, container) {
                 tracing::error!(error = format!("{error:#}"), "a container may stand still");
@@ -94,7 +101,8 @@ impl Holds {
     }
 
     fn write_down(&self) -> Result<()> {
-        let text = serde_json::to_vec(&self.held).context("cannot write down what is held")?;
+        let text =
+            serde_json::to_vec(&self.held.keys().collect::<Vec<_>>()).context("cannot write down what is held")?;
         std::fs::write(&self.file, text).with_context(|| format!("cannot write {}", self.file.display()))
     }
 }

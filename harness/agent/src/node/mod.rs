@@ -195,7 +195,10 @@ impl Node {
         match request {
             Request::Renew => {}
             Request::Hold(container) => lock(&self.holds).hold(&self.proc, container)?,
-            Request::Release(container) => return lock(&self.holds).release(&self.proc, &container).map(undone),
+            Request::Release(container) => {
+                let ran = lock(&self.holds).release(&self.proc, &container)?;
+                return Ok(ran.map_or(Answer::NotInEffect, |ran| Answer::Released { ran_ms: millis(ran) }));
+            }
             Request::Look(container) => return Ok(hold::processes(&self.proc, &container)),
             Request::Disturb { id, rules } => lock(&self.faults).put(&self.proc, &id, rules)?,
             Request::Restore { id } => return lock(&self.faults).remove(&id).map(undone),
@@ -209,6 +212,10 @@ impl Node {
         }
         Ok(Answer::Done)
     }
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn undone(was_in_effect: bool) -> Answer {

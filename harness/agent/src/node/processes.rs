@@ -37,19 +37,29 @@ pub fn all(proc: &Path) -> Vec<Process> {
 const GROWS_UP_WITHIN: Duration = Duration::from_secs(10);
 
 /// Finds processes of containers soon after they were started, at little cost: who has been seen for long enough to be
-/// somebody else's is not looked at again.
+/// somebody else's is not looked at again. On a node with many processes and mounts a look at all of them takes longer
+/// than a program takes to begin its work.
 #[derive(Default)]
 pub struct Newcomers {
-    first_seen: HashMap<i32, Instant>,
+    /// When each of those that are there was first seen; `None` for who was there before anybody looked for newcomers.
+    first_seen: HashMap<i32, Option<Instant>>,
 }
 
 impl Newcomers {
+    /// Whoever is there and was not yet seen is no newcomer.
+    pub fn know(&mut self, proc: &Path) {
+        for pid in pids(proc) {
+            self.first_seen.entry(pid).or_insert(None);
+        }
+    }
+
     /// The processes of containers among those that have not been there for long.
     pub fn look(&mut self, proc: &Path) -> Vec<Process> {
         let now = Instant::now();
-        let there: HashMap<i32, Instant> =
-            pids(proc).map(|pid| (pid, self.first_seen.get(&pid).copied().unwrap_or(now))).collect();
-        let young = there.iter().filter(|(_, seen)| now.duration_since(**seen) < GROWS_UP_WITHIN);
+        let there: HashMap<i32, Option<Instant>> =
+            pids(proc).map(|pid| (pid, self.first_seen.get(&pid).copied().unwrap_or(Some(now)))).collect();
+        let is_young = |seen: &Option<Instant>| seen.is_some_and(|seen| now.duration_since(seen) < GROWS_UP_WITHIN);
+        let young = there.iter().filter(|(_, seen)| is_young(seen));
         let found = young.filter_map(|(pid, _)| look(proc, *pid)).collect();
         self.first_seen = there;
         found
@@ -112,6 +122,31 @@ mod tests {
         assert_eq!(of("/var/lib/kubelet/pods/uid-1/volumes/kubernetes.io~empty-dir/data"), None);
         assert_eq!(of("/pods/uid-1/containers/redis"), None);
         assert_eq!(of("/"), None);
+    }
+
+    #[test]
+    fn who_was_there_before_is_no_newcomer() {
+        let proc = tempfile::tempdir().unwrap();
+        let starts = |pid: i32| {
+            let folder = proc.path().join(pid.to_string());
+            std::fs::create_dir(&folder).unwrap();
+            let mounts = "22 1 8:1 /var/lib/kubelet/pods/u/containers/redis/0a /dev/x rw - ext4 /dev/sda rw";
+            std::fs::write(folder.join("mountinfo"), mounts).unwrap();
+            std::fs::write(folder.join("stat"), format!("{pid} (redis-server) S 1")).unwrap();
+        };
+        let seen = |newcomers: &mut Newcomers| -> Vec<i32> {
+            newcomers.look(proc.path()).iter().map(|process| process.pid).collect()
+        };
+        let mut newcomers = Newcomers::default();
+        starts(1);
+        newcomers.know(proc.path());
+        assert_eq!(seen(&mut newcomers), Vec::<i32>::new());
+        starts(2);
+        assert_eq!(seen(&mut newcomers), [2]);
+        // Another container is held: who is being looked at still is.
+        newcomers.know(proc.path());
+        assert_eq!(seen(&mut newcomers), [2]);
+        assert_eq!(seen(&mut Newcomers::default()).len(), 2);
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! Powers that the Kubernetes API does not give, on a cluster that is not made of our own parts: an agent on every node.
 //!
 //! - [`manifest`]: what is created for it; [`rules`]: faults of the traffic as each node has to keep them (pure)
+//! - [`answers`]: what an answer says of a fault (pure)
 //!
 //! The agents undo everything by themselves when they have not heard of us for the length of their lease, so that nothing
 //! stays disturbed when this program dies.
 
+mod answers;
 pub mod manifest;
 pub mod rules;
 
@@ -15,6 +17,7 @@ use crate::progress::Logged;
 use crate::ready;
 use crate::traffic::{Counters, Dialled, TrafficFault};
 use crate::view::{Snapshot, View};
+use answers::{unexpected, was_in_effect, was_kept_down};
 use futures::future::join_all;
 use gauntlet_core::node_agent::{Answer, Container, Request, Rule};
 use gauntlet_core::trouble::OrTrouble;
@@ -162,7 +165,8 @@ impl NodeAgents {
         };
         let answer = self.inner.ask(&node, &Request::Release(target)).await?;
         held.remove(&key);
-        was_in_effect(&node, &answer)
+        was_in_effect(&node, &answer)?;
+        was_kept_down(&node, container, &answer)
     }
 
     /// How many processes of a container run, and how many have stood still since they were started.
@@ -360,18 +364,4 @@ impl Inner {
 
 fn restore(id: &str) -> Request {
     Request::Restore { id: id.to_owned() }
-}
-
-/// A fault that has ended before its time has not been what its proof at the beginning says.
-fn was_in_effect(node: &str, answer: &Answer) -> Result<(), Trouble> {
-    match answer {
-        Answer::NotInEffect => Err(Trouble::harness(format!(
-            "the fault was over on {node} before it was to end: its agent had not heard of us for too long, or was started again"
-        ))),
-        _ => Ok(()),
-    }
-}
-
-fn unexpected(node: &str, answer: &Answer) -> Trouble {
-    Trouble::harness(format!("the agent on {node} gave an answer to something else: {answer:?}"))
 }
