@@ -90,7 +90,8 @@ pub enum Answer {
     Done,
     /// There was nothing to undo: it was undone before, or never done.
     NotInEffect,
-    /// A container is held no more; for so long, at the most, has something in it run while it was.
+    /// A container is held no more; for so long, at the most, has what was started in its
+    /// place run while it was.
     #[serde(rename_all = "kebab-case")]
     Released {
         ran_ms: u64,

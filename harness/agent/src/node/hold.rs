@@ -15,8 +15,8 @@ use nix::unistd::Pid;
 use super::processes::{self, Newcomers, Process};
 
 pub struct Holds {
-    /// For how long anything that was started in each may have run before it stood still.
-    held: BTreeMap<Container, Duration>,
+    /// For how long what was started in the place of each may have run before it stood still; `None` before it was.
+    held: BTreeMap<Container, Option<Duration>>,
     newcomers: Newcomers,
     /// When newcomers were looked for.
     looked: Instant,
@@ -33,7 +33,7 @@ impl Holds {
     pub fn take_up(&mut self, proc: &Path) {
         let written =
             std::fs::read(&self.file).ok().and_then(|text| serde_json::from_slice::<Vec<Container>>(&text).ok());
-        self.held.extend(written.into_iter().flatten().map(|container| (container, Duration::ZERO)));
+        self.held.extend(written.into_iter().flatten().map(|container| (container, None)));
         self.still(proc);
     }
 
@@ -48,7 +48,7 @@ impl Holds {
         if victims.is_empty() {
             bail!("no process of container {} of pod {} is on this node", container.container, container.pod);
         }
-        self.held.insert(container, Duration::ZERO);
+        self.held.insert(container, None);
         self.write_down()?;
         self.looked = Instant::now();
         for victim in victims {
@@ -70,12 +70,16 @@ impl Holds {
             if let Err(error) = signal(&process, Signal::SIGSTOP) {
                 tracing::error!(error = format!("{error:#}"), "a held container goes on");
             }
-            *ran = before.elapsed().max(*ran);
-            tracing::info!(pid = process.pid, container = process.container.container, ?ran, "made to stand still");
+            let at_most = before.elapsed();
+            // Others are commands for the container, such as probes, which find nobody who answers.
+            if ran.is_none() || processes::is_first_of_its_container(proc, process.pid) {
+                *ran = (*ran).max(Some(at_most));
+            }
+            tracing::info!(pid = process.pid, container = process.container.container, ?at_most, "made to stand still");
         }
     }
 
-    /// For how long anything in it may have run while it was held; `None` where it was not.
+    /// For how long its successor may have run while it was held; `None` where it was not.
     ///
     /// # Errors
     /// A process cannot be told to go on; the container stays held.
@@ -86,7 +90,7 @@ impl Holds {
         if self.held.is_empty() {
             self.newcomers = Newcomers::default();
         }
-        self.write_down().map(|()| Some(ran))
+        self.write_down().map(|()| Some(ran.unwrap_or_default()))
     }
 
     /// How many were held.

@@ -30,18 +30,20 @@ impl Process {
 
 /// All processes of containers.
 pub fn all(proc: &Path) -> Vec<Process> {
-    pids(proc).filter_map(|pid| look(proc, pid)).collect()
+    let whose = pids(proc).filter_map(|pid| whose(proc, pid));
+    let of_container = |whose| if let Whose::Container(process) = whose { Some(process) } else { None };
+    whose.filter_map(of_container).collect()
 }
 
-/// How long a process may take from its first instruction to the program of its container.
+/// How long a process may take from its first instruction into its container.
 const GROWS_UP_WITHIN: Duration = Duration::from_secs(10);
 
-/// Finds processes of containers soon after they were started, at little cost: who has been seen for long enough to be
-/// somebody else's is not looked at again. On a node with many processes and mounts a look at all of them takes longer
-/// than a program takes to begin its work.
+/// Finds processes of containers as soon as they run a program, at little cost: nobody is looked at again whose place is
+/// known. On a node with many processes and mounts a look at all of them takes longer than a program takes to begin its
+/// work.
 #[derive(Default)]
 pub struct Newcomers {
-    /// When each of those that are there was first seen; `None` for who was there before anybody looked for newcomers.
+    /// When each of those that are there was first seen; `None` for whose place is known.
     first_seen: HashMap<i32, Option<Instant>>,
 }
 
@@ -53,15 +55,27 @@ impl Newcomers {
         }
     }
 
-    /// The processes of containers among those that have not been there for long.
+    /// The processes of containers that were not there before, each once.
     pub fn look(&mut self, proc: &Path) -> Vec<Process> {
         let now = Instant::now();
-        let there: HashMap<i32, Option<Instant>> =
-            pids(proc).map(|pid| (pid, self.first_seen.get(&pid).copied().unwrap_or(Some(now)))).collect();
-        let is_young = |seen: &Option<Instant>| seen.is_some_and(|seen| now.duration_since(seen) < GROWS_UP_WITHIN);
-        let young = there.iter().filter(|(_, seen)| is_young(seen));
-        let found = young.filter_map(|(pid, _)| look(proc, *pid)).collect();
-        self.first_seen = there;
+        let before = std::mem::take(&mut self.first_seen);
+        let mut found = Vec::new();
+        for pid in pids(proc) {
+            let Some(seen) = before.get(&pid).copied().unwrap_or(Some(now)) else {
+                self.first_seen.insert(pid, None);
+                continue;
+            };
+            let still_young = match whose(proc, pid) {
+                None => continue,
+                Some(Whose::Container(process)) => {
+                    found.push(process);
+                    None
+                }
+                Some(Whose::Runtime) => Some(now),
+                Some(Whose::Node) => (now.duration_since(seen) < GROWS_UP_WITHIN).then_some(seen),
+            };
+            self.first_seen.insert(pid, still_young);
+        }
         found
     }
 }
@@ -71,12 +85,35 @@ fn pids(proc: &Path) -> impl Iterator<Item = i32> + use<> {
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
-/// `None` for one that is no container's, or gone.
-fn look(proc: &Path, pid: i32) -> Option<Process> {
+/// Whose a process is.
+enum Whose {
+    Container(Process),
+    /// It prepares a container, and will become a process of it or end.
+    Runtime,
+    Node,
+}
+
+/// `None` for one that is gone.
+fn whose(proc: &Path, pid: i32) -> Option<Whose> {
     let folder = proc.join(pid.to_string());
-    let container = container_of(&std::fs::read_to_string(folder.join("mountinfo")).ok()?)?;
     let (name, state) = name_and_state(&std::fs::read_to_string(folder.join("stat")).ok()?)?;
-    (!is_runtime(&name)).then_some(Process { pid, container, state })
+    if is_runtime(&name) {
+        return Some(Whose::Runtime);
+    }
+    let container = container_of(&std::fs::read_to_string(folder.join("mountinfo")).ok()?);
+    Some(container.map_or(Whose::Node, |container| Whose::Container(Process { pid, container, state })))
+}
+
+/// Whether a process is the one that the container was started with.
+pub fn is_first_of_its_container(proc: &Path, pid: i32) -> bool {
+    let status = std::fs::read_to_string(proc.join(pid.to_string()).join("status"));
+    status.is_ok_and(|status| is_first_in_its_namespace(&status))
+}
+
+/// `NSpid:` lists a process's numbers, that in the innermost namespace last.
+fn is_first_in_its_namespace(status: &str) -> bool {
+    let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
+    numbers.is_some_and(|numbers| numbers.split_whitespace().next_back() == Some("1"))
 }
 
 /// A runtime that prepares a container is already within it; one that is stopped there is never done.
@@ -125,28 +162,46 @@ mod tests {
     }
 
     #[test]
-    fn who_was_there_before_is_no_newcomer() {
+    fn a_newcomer_is_found_once_when_it_runs_its_program() {
         let proc = tempfile::tempdir().unwrap();
-        let starts = |pid: i32| {
+        let shows = |pid: i32, name: &str, root: &str| {
             let folder = proc.path().join(pid.to_string());
-            std::fs::create_dir(&folder).unwrap();
-            let mounts = "22 1 8:1 /var/lib/kubelet/pods/u/containers/redis/0a /dev/x rw - ext4 /dev/sda rw";
+            std::fs::create_dir_all(&folder).unwrap();
+            let mounts = format!("22 1 8:1 {root} /dev/x rw - ext4 /dev/sda rw");
             std::fs::write(folder.join("mountinfo"), mounts).unwrap();
-            std::fs::write(folder.join("stat"), format!("{pid} (redis-server) S 1")).unwrap();
+            std::fs::write(folder.join("stat"), format!("{pid} ({name}) S 1")).unwrap();
         };
         let seen = |newcomers: &mut Newcomers| -> Vec<i32> {
             newcomers.look(proc.path()).iter().map(|process| process.pid).collect()
         };
+        let (none, redis) = (Vec::<i32>::new(), "/var/lib/kubelet/pods/u/containers/redis/0a");
         let mut newcomers = Newcomers::default();
-        starts(1);
+        shows(1, "redis-server", redis);
         newcomers.know(proc.path());
-        assert_eq!(seen(&mut newcomers), Vec::<i32>::new());
-        starts(2);
-        assert_eq!(seen(&mut newcomers), [2]);
-        // Another container is held: who is being looked at still is.
+        assert_eq!(seen(&mut newcomers), none, "it was there before");
+        shows(2, "containerd-shim", "/");
+        shows(3, "runc:[2:INIT]", redis);
+        assert_eq!(seen(&mut newcomers), none, "none runs its program yet");
+        // Another container is held: who is a newcomer is one still.
         newcomers.know(proc.path());
-        assert_eq!(seen(&mut newcomers), [2]);
-        assert_eq!(seen(&mut Newcomers::default()).len(), 2);
+        shows(2, "sh", redis);
+        shows(3, "redis-server", redis);
+        let mut found = seen(&mut newcomers);
+        found.sort_unstable();
+        assert_eq!(found, [2, 3]);
+        assert_eq!(seen(&mut newcomers), none, "each is found once");
+        assert_eq!(all(proc.path()).len(), 3);
+    }
+
+    #[test]
+    fn the_first_process_of_a_container_is_number_one_within() {
+        for (status, is_first) in [
+            ("Name:\tredis-server\nNSpid:\t10732\t1\nState:\tT (stopped)\n", true),
+            ("Name:\tsh\nNSpid:\t10867\t31\n", false),
+            ("Name:\tsh\n", false),
+        ] {
+            assert_eq!(is_first_in_its_namespace(status), is_first, "{status}");
+        }
     }
 
     #[test]

@@ -35,7 +35,8 @@ pub fn objects(run: &str, image: &str) -> Vec<Value> {
             "securityContext": {"privileged": true, "runAsUser": 0, "runAsGroup": 0},
             // Where `nft` is.
             "env": [{"name": "PATH", "value": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}],
-            "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
+            // Its share of a busy node: what it has to stop in time must not starve it.
+            "resources": {"requests": {"cpu": "100m", "memory": "32Mi"}},
             "volumeMounts": [{"name": "run", "mountPath": "/run/gauntlet"}],
         }],
         "volumes": [{"name": "run", "emptyDir": {}}],
