@@ -84,6 +84,8 @@ impl Holds {
     /// # Errors
     /// A process cannot be told to go on; the container stays held.
     pub fn release(&mut self, proc: &Path, container: &Container) -> Result<Option<Duration>> {
+        // Whatever was started and not found until now has run all the time since newcomers were looked for.
+        self.still(proc);
         let Some(ran) = self.held.get(container).copied() else { return Ok(None) };
         of(proc, container).iter().try_for_each(|one| signal(one, Signal::SIGCONT))?;
         self.held.remove(container);
